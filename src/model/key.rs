@@ -1,0 +1,152 @@
+//! What is known about: a name within a space.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The longest name, in bytes of UTF-8.
+pub const MAX_KEY_BYTES: usize = 255;
+
+/// The space a key lives in: names of different spaces never meet.
+///
+/// The number goes on the wire. A number this version does not know is carried along unread, so that a newer
+/// member's entries survive a relay through an older one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SpaceId(pub u8);
+
+impl SpaceId {
+    /// The nodes' own records; internal.
+    pub const NODES: SpaceId = SpaceId(0);
+    /// Device states.
+    pub const DEVICES: SpaceId = SpaceId(1);
+    /// Message counts.
+    pub const MAILBOXES: SpaceId = SpaceId(2);
+
+    /// The name in URLs, on the command line and in metrics: `device`, `mailbox`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NODES => "node",
+            Self::DEVICES => "device",
+            Self::MAILBOXES => "mailbox",
+            _ => "unknown",
+        }
+    }
+}
+
+/// How the contributions of several origins become what is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Policy {
+    /// Device states joined as in Asterisk; an origin that is gone contributes nothing.
+    Aggregate,
+    /// The greatest stamp wins; the value of an origin that is gone is kept and flagged.
+    LatestWriter,
+    /// Each origin's own; never combined.
+    PerOrigin,
+}
+
+/// A name within a space.
+///
+/// Cheap to clone: the name is shared.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    space: SpaceId,
+    name: Arc<str>,
+}
+
+impl Key {
+    /// A key from its parts.
+    ///
+    /// # Errors
+    /// When `name` is empty or longer than [`MAX_KEY_BYTES`].
+    pub fn new(space: SpaceId, name: impl Into<Arc<str>>) -> Result<Self, KeyError> {
+        let name = name.into();
+        check_name(&name)?;
+        Ok(Self { space, name })
+    }
+
+    /// The space it lives in.
+    pub fn space(&self) -> SpaceId {
+        self.space
+    }
+
+    /// Its name, 1 to 255 bytes.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How several origins' contributions to this key combine.
+    pub fn policy(&self) -> Policy {
+        match self.space {
+            SpaceId::DEVICES if !self.name.starts_with("Custom:") => Policy::Aggregate,
+            SpaceId::DEVICES | SpaceId::MAILBOXES => Policy::LatestWriter,
+            _ => Policy::PerOrigin,
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.space.name(), self.name)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.space.0, self.name)
+    }
+}
+
+/// The name cannot be a key; nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// A key has at least one character.
+    #[error("the key is empty")]
+    Empty,
+    /// A key has at most [`MAX_KEY_BYTES`] bytes of UTF-8.
+    #[error("the key is {bytes} bytes long, the limit is {MAX_KEY_BYTES}")]
+    TooLong {
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// Control characters would garble logs, tables and SIP messages.
+    #[error("the key holds the control character {0:?}")]
+    Control(char),
+}
+
+pub(super) fn check_name(name: &str) -> Result<(), KeyError> {
+    if name.is_empty() {
+        return Err(KeyError::Empty);
+    }
+    if name.len() > MAX_KEY_BYTES {
+        return Err(KeyError::TooLong { bytes: name.len() });
+    }
+    match name.chars().find(|c| c.is_control()) {
+        Some(control) => Err(KeyError::Control(control)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_bounded_and_printable() {
+        assert!(Key::new(SpaceId::DEVICES, "PJSIP/100").is_ok());
+        assert!(Key::new(SpaceId::DEVICES, "é".repeat(127)).is_ok());
+        assert_eq!(Key::new(SpaceId::DEVICES, ""), Err(KeyError::Empty));
+        assert_eq!(Key::new(SpaceId::DEVICES, "x".repeat(256)), Err(KeyError::TooLong { bytes: 256 }));
+        assert_eq!(Key::new(SpaceId::DEVICES, "a\r\nb"), Err(KeyError::Control('\r')));
+    }
+
+    #[test]
+    fn custom_devices_belong_to_their_latest_writer() {
+        let policy = |name: &str| Key::new(SpaceId::DEVICES, name).expect(name).policy();
+        assert_eq!(policy("PJSIP/100"), Policy::Aggregate);
+        assert_eq!(policy("Custom:night"), Policy::LatestWriter);
+    }
+}

@@ -1,0 +1,139 @@
+//! Who takes part: the stable name of a replica and one life of it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The stable name of a replica: its ed25519 public key.
+///
+/// Written out it is the libp2p peer id of that key (`12D3KooW…`), so the same text names a replica in logs,
+/// in configuration files and in multiaddrs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ReplicaId([u8; 32]);
+
+impl ReplicaId {
+    /// The identity multihash of a protobuf-encoded ed25519 key begins with these bytes
+    /// (libp2p peer-id specification, "Keys" and "Peer Ids").
+    const PEER_ID_PREFIX: [u8; 6] = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
+
+    /// Names the replica that holds the private half of `public_key` (32 bytes, ed25519).
+    pub const fn from_public_key(public_key: [u8; 32]) -> Self {
+        Self(public_key)
+    }
+
+    /// The 32 bytes of the ed25519 public key.
+    pub const fn public_key(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The 38 bytes of the libp2p peer id: a multihash that holds the key itself.
+    pub fn to_peer_id_bytes(self) -> [u8; 38] {
+        let mut bytes = [0; 38];
+        bytes[..6].copy_from_slice(&Self::PEER_ID_PREFIX);
+        bytes[6..].copy_from_slice(&self.0);
+        bytes
+    }
+
+    /// Reads the bytes of a libp2p peer id; `None` when it is not that of an ed25519 key.
+    pub fn from_peer_id_bytes(bytes: &[u8]) -> Option<Self> {
+        let key = bytes.strip_prefix(&Self::PEER_ID_PREFIX)?;
+        Some(Self(key.try_into().ok()?))
+    }
+}
+
+impl fmt::Display for ReplicaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&bs58::encode(self.to_peer_id_bytes()).into_string())
+    }
+}
+
+impl fmt::Debug for ReplicaId {
+    /// The last eight characters: enough to tell replicas apart in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.to_string();
+        write!(f, "…{}", &text[text.len().saturating_sub(8)..])
+    }
+}
+
+impl FromStr for ReplicaId {
+    type Err = ParseReplicaIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // 38 bytes are at most 52 characters; the bound keeps the decoder's quadratic cost away from strangers.
+        if text.len() > 64 {
+            return Err(ParseReplicaIdError);
+        }
+        let bytes = bs58::decode(text).into_vec().map_err(|_| ParseReplicaIdError)?;
+        Self::from_peer_id_bytes(&bytes).ok_or(ParseReplicaIdError)
+    }
+}
+
+/// The text is not the peer id of an ed25519 key; such ids begin with `12D3KooW`.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("not a replica id: expected the peer id of an ed25519 key, which begins with 12D3KooW")]
+pub struct ParseReplicaIdError;
+
+/// One life of a replica; greater at every start.
+///
+/// The upper 48 bits are the start time in ms since the Unix epoch, the lower 16 are random, so that two
+/// starts within one millisecond still differ. Whoever makes one forces it above all earlier ones it knows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Incarnation(pub u64);
+
+impl Incarnation {
+    /// A new life begun at `wall_ms` (ms since the Unix epoch), above `floor`.
+    pub fn start(wall_ms: u64, random: u16, floor: Incarnation) -> Self {
+        let wanted = (wall_ms.min((1 << 48) - 1) << 16) | u64::from(random);
+        Self(wanted.max(floor.0.saturating_add(1)))
+    }
+}
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Debug for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "inc:{:x}", self.0)
+    }
+}
+
+/// The writer of an entry: a replica in one of its lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    /// Who wrote.
+    pub replica: ReplicaId,
+    /// In which life.
+    pub incarnation: Incarnation,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replica_id_reads_back_what_it_prints() {
+        let id = ReplicaId::from_public_key([7; 32]);
+        let text = id.to_string();
+        assert!(text.starts_with("12D3KooW"), "{text}");
+        assert_eq!(text.parse(), Ok(id));
+    }
+
+    #[test]
+    fn foreign_text_is_no_replica_id() {
+        for text in ["", "12D3KooW", "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N", &"1".repeat(10_000)] {
+            assert_eq!(text.parse::<ReplicaId>(), Err(ParseReplicaIdError), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_start_under_a_clock_set_back_still_rises() {
+        let first = Incarnation::start(1_000_000, 3, Incarnation::default());
+        assert!(Incarnation::start(5, 0, first) > first);
+        assert!(Incarnation::start(1_000_001, 0, first) > first);
+    }
+}
