@@ -1,0 +1,106 @@
+//! Hybrid logical clocks (Kulkarni et al. 2014): wall time that never goes back and respects what was seen.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A hybrid logical timestamp: 48 bits of ms since the Unix epoch, then a 16-bit counter.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Hlc(pub u64);
+
+impl Hlc {
+    /// Below every written stamp: what an adapter merely restates carries it.
+    pub const ZERO: Hlc = Hlc(0);
+
+    /// The first stamp of millisecond `wall_ms`; times beyond 48 bits become the greatest.
+    pub const fn from_wall_ms(wall_ms: u64) -> Self {
+        if wall_ms >= 1 << 48 { Self(u64::MAX << 16) } else { Self(wall_ms << 16) }
+    }
+
+    /// Its wall time, in ms since the Unix epoch.
+    pub const fn wall_ms(self) -> u64 {
+        self.0 >> 16
+    }
+}
+
+impl fmt::Debug for Hlc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.wall_ms(), self.0 & 0xffff)
+    }
+}
+
+/// Hands out strictly increasing stamps. Reads no clock: wall time comes in as an argument.
+#[derive(Debug, Clone, Default)]
+pub struct HybridClock {
+    last: Hlc,
+}
+
+impl HybridClock {
+    /// A clock whose stamps are all above `floor`, such as the bound kept on disk by an earlier life.
+    pub fn above(floor: Hlc) -> Self {
+        Self { last: floor }
+    }
+
+    /// A new stamp: above every one handed out or observed before, above `floor`, and not before `wall_ms`.
+    ///
+    /// A wall clock that jumps back, or a counter that runs over within one millisecond, only makes it count
+    /// on from its last stamp.
+    pub fn tick(&mut self, wall_ms: u64, floor: Hlc) -> Hlc {
+        let above = self.last.max(floor).0.saturating_add(1);
+        self.last = Hlc::from_wall_ms(wall_ms).max(Hlc(above));
+        self.last
+    }
+
+    /// Learns a stamp made elsewhere, so that later ones here are above it.
+    ///
+    /// A stamp more than `max_drift_ms` ahead of `wall_ms` is ignored and `false` returned: one bad clock
+    /// must not carry every other one off with it.
+    pub fn observe(&mut self, stamp: Hlc, wall_ms: u64, max_drift_ms: u64) -> bool {
+        if stamp.wall_ms() > wall_ms.saturating_add(max_drift_ms) {
+            return false;
+        }
+        self.last = self.last.max(stamp);
+        true
+    }
+
+    /// The greatest stamp handed out or observed.
+    pub fn last(&self) -> Hlc {
+        self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_rise_though_the_wall_clock_falls() {
+        let mut clock = HybridClock::default();
+        let first = clock.tick(1_000, Hlc::ZERO);
+        let second = clock.tick(400, Hlc::ZERO);
+        let third = clock.tick(1_000, Hlc::ZERO);
+        assert!(first < second && second < third);
+        assert_eq!(third.wall_ms(), 1_000);
+    }
+
+    #[test]
+    fn a_stamp_from_the_year_2100_is_not_followed() {
+        let mut clock = HybridClock::default();
+        assert!(!clock.observe(Hlc::from_wall_ms(4_102_444_800_000), 1_000, 5_000));
+        assert!(clock.observe(Hlc::from_wall_ms(6_000), 1_000, 5_000));
+        assert_eq!(clock.tick(1_000, Hlc::ZERO).wall_ms(), 6_000);
+    }
+
+    #[test]
+    fn a_stamp_is_above_the_one_it_answers() {
+        let mut clock = HybridClock::default();
+        let shown = Hlc(Hlc::from_wall_ms(1_200).0 + 7);
+        assert!(clock.tick(1_000, shown) > shown);
+    }
+
+    #[test]
+    fn a_counter_that_runs_over_counts_on_into_the_next_millisecond() {
+        let mut clock = HybridClock::above(Hlc(Hlc::from_wall_ms(5).0 + 0xffff));
+        assert_eq!(clock.tick(5, Hlc::ZERO), Hlc::from_wall_ms(6));
+    }
+}

@@ -1,0 +1,368 @@
+//! All that is known of one origin: its map from keys to entries.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
+use crdts::{CmRDT, CvRDT};
+use hashbrown::HashTable;
+use sha2::{Digest as _, Sha256};
+
+use super::delta::Delta;
+use super::entry::{Content, Entry};
+use super::hlc::Hlc;
+use crate::model::{Incarnation, Key};
+
+/// One origin's map as known here, and how far: a true moment of the original, never a mixture.
+///
+/// Only the origin writes; everyone else applies [`Delta`]s. Joins are lexicographic: a later incarnation
+/// replaces all, within one incarnation the larger prefix wins. Writing, reading and applying one entry cost
+/// the same however many others there are (but for one ordered index, whose cost grows with the logarithm).
+#[derive(Clone, Default)]
+pub struct OriginMap {
+    incarnation: Incarnation,
+    head: u64,
+    watermark: u64,
+    slots: Vec<Option<(Key, Entry)>>,
+    free: Vec<u32>,
+    by_key: HashTable<u32>,
+    by_seq: BTreeMap<u64, u32>,
+    live: usize,
+    live_bytes: usize,
+    tombstone_bytes: usize,
+    /// Sum modulo 2^128 of the hashes of all live entries: adding and removing one costs one hash.
+    hash: u128,
+}
+
+/// What became of a delta.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// All of it was known already, or belongs to an earlier life. Nothing changed.
+    Old,
+    /// Applied; these keys were written or withdrawn. Empty when only the head rose.
+    Applied(Vec<Key>),
+    /// Something before it is missing: `(head, base]`. Nothing changed; keep it and ask.
+    Early(Delta),
+}
+
+/// A piece of a delta that is too large for one page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// In ascending seq.
+    pub entries: Vec<(Key, Entry)>,
+    /// Whether nothing of the map comes after it.
+    pub last: bool,
+}
+
+impl OriginMap {
+    /// An empty map of one life.
+    pub fn new(incarnation: Incarnation) -> Self {
+        Self { incarnation, ..Self::default() }
+    }
+
+    /// Writes as the origin itself. Returns the seq of the write.
+    pub fn write(&mut self, key: Key, hlc: Hlc, content: Content) -> u64 {
+        self.head += 1;
+        self.put(key, Entry::new(self.head, hlc, content));
+        self.head
+    }
+
+    /// Accepts a delta from anyone: rules 1, 2, 3 and 5 of DESIGN §4 (rule 4 is the caller's, who keeps what
+    /// comes back as [`Accepted::Early`]).
+    pub fn accept(&mut self, delta: Delta) -> Accepted {
+        debug_assert_eq!(delta.check(), Ok(()), "deltas are checked where they are decoded");
+        if delta.incarnation < self.incarnation {
+            return Accepted::Old;
+        }
+        if delta.incarnation > self.incarnation {
+            *self = Self::new(delta.incarnation);
+        }
+        if delta.upto <= self.head {
+            return Accepted::Old;
+        }
+        if delta.base > self.head {
+            return Accepted::Early(delta);
+        }
+        let before = self.head;
+        let changed = match delta.reset {
+            Some(watermark) => self.replace(watermark, delta.entries),
+            None => self.extend(delta.entries),
+        };
+        self.head = delta.upto;
+        assert!(self.head > before, "an accepted delta raises the head");
+        Accepted::Applied(changed)
+    }
+
+    fn extend(&mut self, entries: Vec<(Key, Entry)>) -> Vec<Key> {
+        let mut changed = Vec::with_capacity(entries.len());
+        for (key, entry) in entries {
+            if entry.seq() > self.head {
+                changed.push(key.clone());
+                self.put(key, entry);
+            }
+        }
+        changed
+    }
+
+    /// Takes another's whole map for our own, with whatever neither holds withdrawn.
+    fn replace(&mut self, watermark: u64, entries: Vec<(Key, Entry)>) -> Vec<Key> {
+        let old = std::mem::take(self);
+        self.incarnation = old.incarnation;
+        self.watermark = old.watermark.max(watermark);
+        for (key, entry) in entries {
+            self.put(key, entry);
+        }
+        let differs = |key: &Key, entry: &Entry| self.get(key).map(Entry::seq) != Some(entry.seq());
+        let mut changed: Vec<Key> =
+            old.live().filter(|(key, entry)| differs(key, entry)).map(|(key, _)| key.clone()).collect();
+        changed.extend(
+            self.live().filter(|(key, _)| old.get(key).is_none_or(Entry::is_tombstone)).map(|(key, _)| key.clone()),
+        );
+        changed
+    }
+
+    /// Forgets the tombstones for which `ripe(seq)` holds and raises the watermark to the greatest of them.
+    /// Only tombstones at or below the head can be there. Returns how many were forgotten.
+    pub fn collect(&mut self, mut ripe: impl FnMut(u64) -> bool) -> usize {
+        let tombstones = self.by_seq.iter().map(|(seq, slot)| (*seq, *slot));
+        let chosen: Vec<(u64, u32)> =
+            tombstones.filter(|(seq, slot)| self.at(*slot).1.is_tombstone() && ripe(*seq)).collect();
+        for (seq, slot) in &chosen {
+            assert!(*seq <= self.head, "a tombstone above the head cannot be stored");
+            self.remove(*slot);
+            self.watermark = self.watermark.max(*seq);
+        }
+        chosen.len()
+    }
+
+    /// The entries after `base`, in ascending seq, as long as they come to at most `budget_bytes` (one entry
+    /// is always given). Tombstones included.
+    pub fn page(&self, base: u64, budget_bytes: usize) -> Page {
+        let mut entries = Vec::new();
+        let mut spent = 0;
+        let after = self.by_seq.range((std::ops::Bound::Excluded(base), std::ops::Bound::Unbounded));
+        for (_, slot) in after {
+            let (key, entry) = self.at(*slot);
+            spent += cost(key, entry);
+            if spent > budget_bytes && !entries.is_empty() {
+                return Page { entries, last: false };
+            }
+            entries.push((key.clone(), entry.clone()));
+        }
+        Page { entries, last: true }
+    }
+
+    /// An estimate, from above, of the encoded size of the entries after `base`; stops counting at `limit`.
+    pub fn bytes_after(&self, base: u64, limit: usize) -> usize {
+        let mut bytes = 0;
+        for (_, slot) in self.by_seq.range((std::ops::Bound::Excluded(base), std::ops::Bound::Unbounded)) {
+            let (key, entry) = self.at(*slot);
+            bytes += cost(key, entry);
+            if bytes > limit {
+                break;
+            }
+        }
+        bytes
+    }
+
+    /// The entry of `key`, tombstones included.
+    pub fn get(&self, key: &Key) -> Option<&Entry> {
+        self.find(key).map(|slot| &self.at(slot).1)
+    }
+
+    /// All keys with a value, in no particular but a reproducible order.
+    pub fn live(&self) -> impl Iterator<Item = (&Key, &Entry)> {
+        self.slots.iter().flatten().filter(|(_, entry)| !entry.is_tombstone()).map(|(key, entry)| (key, entry))
+    }
+
+    /// The seqs of all tombstones, ascending.
+    pub fn tombstones(&self) -> impl Iterator<Item = u64> {
+        self.by_seq.iter().filter(|(_, slot)| self.at(**slot).1.is_tombstone()).map(|(seq, _)| *seq)
+    }
+
+    /// The origin's life.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// The highest seq below which nothing is missing.
+    pub fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// Below this seq tombstones have been forgotten here.
+    pub fn watermark(&self) -> u64 {
+        self.watermark
+    }
+
+    /// How many keys have a value.
+    pub fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Whether no key has a value.
+    pub fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    /// About how many bytes the live entries take on the wire.
+    pub fn live_bytes(&self) -> usize {
+        self.live_bytes
+    }
+
+    /// About how many bytes the tombstones take on the wire.
+    pub fn tombstone_bytes(&self) -> usize {
+        self.tombstone_bytes
+    }
+
+    /// The hash of all live `(key, seq, hlc, value)`: equal maps have equal hashes.
+    pub fn hash(&self) -> u128 {
+        self.hash
+    }
+
+    fn put(&mut self, key: Key, entry: Entry) {
+        let slot = match self.find(&key) {
+            Some(slot) => {
+                self.uncount(slot);
+                let (_, held) = self.slots[slot as usize].as_mut().expect("an indexed slot is filled");
+                held.merge(entry);
+                slot
+            }
+            None => self.insert(key, entry),
+        };
+        self.count(slot);
+    }
+
+    fn insert(&mut self, key: Key, entry: Entry) -> u32 {
+        let hash = hash_key(&key);
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.slots.push(None);
+                u32::try_from(self.slots.len() - 1).expect("entries per origin are limited far below 2^32")
+            }
+        };
+        self.slots[slot as usize] = Some((key, entry));
+        let slots = &self.slots;
+        let rehash = |other: &u32| {
+            let (key, _) = slots[*other as usize].as_ref().expect("an indexed slot is filled");
+            hash_key(key)
+        };
+        self.by_key.insert_unique(hash, slot, rehash);
+        slot
+    }
+
+    fn remove(&mut self, slot: u32) {
+        self.uncount(slot);
+        let (key, _) = self.slots[slot as usize].take().expect("an indexed slot is filled");
+        if let Ok(found) = self.by_key.find_entry(hash_key(&key), |other| *other == slot) {
+            found.remove();
+        }
+        self.free.push(slot);
+    }
+
+    fn count(&mut self, slot: u32) {
+        let (key, entry) = self.at(slot);
+        let (seq, bytes, item) = (entry.seq(), cost(key, entry), item_hash(key, entry));
+        let tombstone = entry.is_tombstone();
+        let before = self.by_seq.insert(seq, slot);
+        assert!(before.is_none(), "one dot has one content, so one seq names one key");
+        if tombstone {
+            self.tombstone_bytes += bytes;
+        } else {
+            self.live += 1;
+            self.live_bytes += bytes;
+            self.hash = self.hash.wrapping_add(item);
+        }
+    }
+
+    fn uncount(&mut self, slot: u32) {
+        let (key, entry) = self.at(slot);
+        let (seq, bytes, item) = (entry.seq(), cost(key, entry), item_hash(key, entry));
+        let tombstone = entry.is_tombstone();
+        self.by_seq.remove(&seq);
+        if tombstone {
+            self.tombstone_bytes -= bytes;
+        } else {
+            self.live -= 1;
+            self.live_bytes -= bytes;
+            self.hash = self.hash.wrapping_sub(item);
+        }
+    }
+
+    fn find(&self, key: &Key) -> Option<u32> {
+        self.by_key.find(hash_key(key), |slot| self.at(*slot).0 == *key).copied()
+    }
+
+    fn at(&self, slot: u32) -> &(Key, Entry) {
+        self.slots[slot as usize].as_ref().expect("an indexed slot is filled")
+    }
+}
+
+impl CvRDT for OriginMap {
+    type Validation = Infallible;
+
+    fn validate_merge(&self, _: &Self) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    /// The later life, or within one life the larger prefix; the watermark is the greater of both.
+    fn merge(&mut self, other: Self) {
+        let watermark = self.watermark.max(other.watermark);
+        let same_life = self.incarnation == other.incarnation;
+        if (other.incarnation, other.head) > (self.incarnation, self.head) {
+            *self = other;
+        }
+        if same_life {
+            self.watermark = watermark;
+        }
+    }
+}
+
+impl CmRDT for OriginMap {
+    type Op = Delta;
+    type Validation = Infallible;
+
+    fn validate_op(&self, _: &Delta) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    /// Like [`OriginMap::accept`]; a delta that comes too early changes nothing.
+    fn apply(&mut self, delta: Delta) {
+        self.accept(delta);
+    }
+}
+
+impl std::fmt::Debug for OriginMap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} head {} watermark {} ", self.incarnation, self.head, self.watermark)?;
+        f.debug_map().entries(self.by_seq.values().map(|slot| self.at(*slot)).map(|(k, e)| (k, e))).finish()
+    }
+}
+
+/// The greatest number of bytes that `entry` takes on the wire besides key and value: three varints, lengths,
+/// tags.
+const ENTRY_OVERHEAD_BYTES: usize = 32;
+const DOT_BYTES: usize = 52;
+
+fn cost(key: &Key, entry: &Entry) -> usize {
+    let value = entry.value().map_or(0, |value| value.as_bytes().len());
+    ENTRY_OVERHEAD_BYTES + key.name().len() + value + entry.over().len() * DOT_BYTES
+}
+
+/// SipHash with fixed keys: iteration order and timing are the same on every machine.
+fn hash_key(key: &Key) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(key)
+}
+
+fn item_hash(key: &Key, entry: &Entry) -> u128 {
+    let Some(value) = entry.value() else { return 0 };
+    let mut hasher = Sha256::new();
+    hasher.update([key.space().0, u8::try_from(key.name().len()).expect("keys are at most 255 bytes")]);
+    hasher.update(key.name());
+    hasher.update(entry.seq().to_le_bytes());
+    hasher.update(entry.hlc().0.to_le_bytes());
+    hasher.update(value.as_bytes());
+    let hash: [u8; 32] = hasher.finalize().into();
+    u128::from_le_bytes(hash[..16].try_into().expect("half of 32 bytes"))
+}

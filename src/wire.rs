@@ -1,0 +1,37 @@
+//! Frames and messages as bytes.
+//!
+//! What is gossiped is a [`Frame`]: a signed [`Header`] and a body. What two replicas say to each other to
+//! repair what was lost is a [`Request`] and its [`Response`]:
+//!
+//! ```text
+//!  asker                                   answerer
+//!    │ Root(root) ─────────────────────────►│   equal roots: Equal, done
+//!    │◄───────────────────────── Heads(...) │   else what the answerer has, and how old its news of each is
+//!    │ Pull(wants) ────────────────────────►│
+//!    │◄─────────────────── Parts(..., more) │   repeated by cursor until the last part of each
+//!    │ Have(heads) ────────────────────────►│   where the asker is ahead: the answerer pulls in its turn
+//!    │◄────────────────────────────── Noted │
+//! ```
+//!
+//! Every message begins with a version byte. Decoding never panics, never allocates more than a constant
+//! factor of its input, and checks every signature it meets, so what comes out of here was said by whom it
+//! names. Who sends what when is not known here.
+
+mod codec;
+mod frame;
+mod header;
+mod keys;
+mod part;
+mod sync;
+
+pub use codec::DecodeError;
+pub use frame::{Body, Frame, MAX_FRAME_BYTES};
+pub use header::{Header, Kind, SignedHeader};
+pub use keys::{Digest, Identity, KeyFileError, MeshId, MeshKey};
+pub use part::Part;
+pub use sync::{
+    About, Answer, HeadInfo, MAX_HEADS_PER_MESSAGE, MAX_SYNC_BYTES, PART_BUDGET_BYTES, Request, Response, Resume, Want,
+};
+
+/// The version byte every message begins with.
+pub const WIRE_VERSION: u8 = 1;
