@@ -2,6 +2,40 @@
 
 pub mod crdt;
 pub mod model;
+pub mod proto;
 pub mod wire;
 
+#[cfg(feature = "net")]
+mod config;
+#[cfg(feature = "net")]
+pub mod error;
+#[cfg(feature = "net")]
+mod mesh;
+#[cfg(feature = "net")]
+mod net;
+#[cfg(feature = "net")]
+mod space;
+#[cfg(feature = "net")]
+mod watch;
+
 pub use model::*;
+pub use proto::{
+    Change, Contribution, Counters, Explanation, Freshness, Limits, Merge, Preset, Rule, Shown, Standing, Timing,
+    WriteError,
+};
+pub use wire::{Digest, Identity, MeshKey};
+
+#[cfg(feature = "net")]
+pub use config::MeshBuilder;
+#[cfg(feature = "net")]
+pub use error::{AddressError, KeyUseError, SetAttributeError, StartError};
+#[cfg(feature = "net")]
+pub use mesh::{Mesh, Peer, Status};
+#[cfg(feature = "net")]
+pub use net::FoundBy;
+#[cfg(feature = "faults")]
+pub use net::Links;
+#[cfg(feature = "net")]
+pub use space::{Space, StateValue, Tracked};
+#[cfg(feature = "net")]
+pub use watch::{PeerWatcher, Watch, Watcher};

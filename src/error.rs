@@ -1,0 +1,52 @@
+//! Why things asked of a mesh fail, one type for each kind of operation.
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::model::AttributeError;
+pub use crate::net::{AddressError, StartError};
+pub use crate::proto::WriteError;
+use crate::wire::KeyFileError;
+
+/// A key or identity file cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum KeyUseError {
+    /// It cannot be read or made.
+    #[error("cannot use the key file {path}")]
+    Io {
+        /// The file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others on this machine can read it.
+    #[error("the key file {path} can be read by group or others (mode {mode:o}): chmod 600 it")]
+    Permissions {
+        /// The file.
+        path: String,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// It does not hold a key.
+    #[error("bad key file {path}")]
+    Content {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        source: KeyFileError,
+    },
+}
+
+/// An attribute was not set; nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SetAttributeError {
+    /// The attribute itself was refused.
+    #[error("bad attribute")]
+    Attribute(#[from] AttributeError),
+    /// Nothing can be written.
+    #[error("cannot write")]
+    Write(#[from] WriteError),
+}

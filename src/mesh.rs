@@ -1,0 +1,289 @@
+//! The handle on a running node.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::config::MeshBuilder;
+use crate::error::SetAttributeError;
+use crate::model::{DeviceState, Incarnation, MessageCounts, ReplicaId, Source, SpaceId};
+use crate::net::{Command, FoundBy, Shared};
+use crate::proto::{Counters, Standing, WriteError};
+use crate::space::Space;
+use crate::watch::PeerWatcher;
+use crate::wire::Digest;
+
+/// A node of a mesh: a running participant.
+///
+/// Made by [`Mesh::builder`]. Cheap to clone; all clones are the same node. When the last one is dropped
+/// without [`Mesh::leave`], the node ends and the others find out by its silence.
+#[derive(Debug, Clone)]
+pub struct Mesh {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    mesh: String,
+    node: String,
+    addresses: Vec<String>,
+    /// Ends the driver when the last handle is dropped.
+    driver: tokio::task::AbortHandle,
+}
+
+/// How a node is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// The mesh's name.
+    pub mesh: String,
+    /// The node's name.
+    pub node: String,
+    /// The node's replica id.
+    pub replica: ReplicaId,
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// The program's version.
+    pub version: &'static str,
+    /// Whether the first exchange with a peer is done, or there was no peer for 5 s.
+    pub ready: bool,
+    /// To how many peers there is a connection.
+    pub peers_connected: usize,
+    /// How many keys are shown, by space.
+    pub entries: BTreeMap<SpaceId, usize>,
+    /// The root of the store: equal digests mean equal stores.
+    pub digest: Digest,
+}
+
+/// Another node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peer {
+    /// Its replica id.
+    pub replica: ReplicaId,
+    /// Its life, as far as known; 0 when only its connection is.
+    pub incarnation: Incarnation,
+    /// What people call it; its replica id until its record has arrived.
+    pub node: String,
+    /// The version of its program; empty until its record has arrived.
+    pub version: String,
+    /// Whether there is a connection to it.
+    pub connected: bool,
+    /// How far it is believed.
+    pub standing: Standing,
+    /// Whether it is gone because it said so.
+    pub left: bool,
+    /// How long ago it was last known alive; `None` when never.
+    pub age: Option<Duration>,
+    /// The round trip to it, when it is connected and measured.
+    pub rtt: Option<Duration>,
+    /// Its wall clock less ours, in ms.
+    pub clock_skew_ms: Option<i64>,
+    /// Where it can be dialled.
+    pub addresses: Vec<String>,
+    /// How it was found first.
+    pub found_by: FoundBy,
+    /// Facts it says about itself.
+    pub attributes: BTreeMap<String, String>,
+    /// How many keys it has given a value.
+    pub entries: usize,
+}
+
+impl Mesh {
+    /// Begins to describe a node of the mesh called `name`. Meshes with other names never mix.
+    pub fn builder(name: impl Into<String>) -> MeshBuilder {
+        MeshBuilder::new(name.into())
+    }
+
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        (mesh, node): (String, String),
+        addresses: Vec<String>,
+        driver: tokio::task::AbortHandle,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { shared, mesh, node, addresses, driver }) }
+    }
+
+    /// The states of devices.
+    pub fn devices(&self) -> Space<DeviceState> {
+        Space::new(self.inner.shared.clone())
+    }
+
+    /// The message counts of mailboxes.
+    pub fn mailboxes(&self) -> Space<MessageCounts> {
+        Space::new(self.inner.shared.clone())
+    }
+
+    /// This node's replica id.
+    pub fn id(&self) -> ReplicaId {
+        self.inner.shared.with(|replica, _| replica.id())
+    }
+
+    /// This node's life. Changes once at most, when an earlier life turns out to have a greater one.
+    pub fn incarnation(&self) -> Incarnation {
+        self.inner.shared.with(|replica, _| replica.incarnation())
+    }
+
+    /// The mesh's name.
+    pub fn mesh_name(&self) -> &str {
+        &self.inner.mesh
+    }
+
+    /// This node's name.
+    pub fn node(&self) -> &str {
+        &self.inner.node
+    }
+
+    /// Where this node listens, each address good for another's `join`.
+    pub fn addresses(&self) -> &[String] {
+        &self.inner.addresses
+    }
+
+    /// How this node is doing.
+    pub fn status(&self) -> Status {
+        let peers_connected = self.inner.shared.links().values().filter(|link| link.connected).count();
+        self.inner.shared.with(|replica, _| Status {
+            mesh: self.inner.mesh.clone(),
+            node: self.inner.node.clone(),
+            replica: replica.id(),
+            incarnation: replica.incarnation(),
+            version: env!("CARGO_PKG_VERSION"),
+            ready: replica.is_ready(),
+            peers_connected,
+            entries: [SpaceId::DEVICES, SpaceId::MAILBOXES].map(|space| (space, replica.count(space))).into(),
+            digest: replica.digest(),
+        })
+    }
+
+    /// The other nodes, ordered by name: those of the mesh's state, gone ones included until they are
+    /// forgotten, and those only connected so far.
+    pub fn peers(&self) -> Vec<Peer> {
+        let members = self.inner.shared.with(|replica, now| replica.members(now));
+        let mut links = self.inner.shared.links().clone();
+        let mut peers: Vec<Peer> = Vec::with_capacity(members.len());
+        for member in members {
+            let link = links.remove(&member.replica);
+            let record = member.record.unwrap_or_default();
+            let mut addresses = record.addresses;
+            if addresses.is_empty() {
+                addresses = link.as_ref().map(|link| link.addresses.clone()).unwrap_or_default();
+            }
+            peers.push(Peer {
+                replica: member.replica,
+                incarnation: member.incarnation,
+                node: if record.name.is_empty() { member.replica.to_string() } else { record.name },
+                version: record.version,
+                connected: link.as_ref().is_some_and(|link| link.connected),
+                standing: member.standing,
+                left: member.left,
+                age: member.age,
+                rtt: link.as_ref().and_then(|link| link.rtt),
+                clock_skew_ms: member.clock_skew_ms,
+                addresses,
+                found_by: link.map_or(FoundBy::Member, |link| link.found_by),
+                attributes: record.attributes,
+                entries: member.entries,
+            });
+        }
+        // Connected, but nothing it wrote has arrived yet.
+        peers.extend(links.into_iter().filter(|(_, link)| link.connected).map(|(replica, link)| Peer {
+            replica,
+            incarnation: Incarnation::default(),
+            node: replica.to_string(),
+            version: String::new(),
+            connected: true,
+            standing: Standing::Alive,
+            left: false,
+            age: None,
+            rtt: link.rtt,
+            clock_skew_ms: None,
+            addresses: link.addresses,
+            found_by: link.found_by,
+            attributes: BTreeMap::new(),
+            entries: 0,
+        }));
+        peers.sort_by(|a, b| (&a.node, a.replica).cmp(&(&b.node, b.replica)));
+        peers
+    }
+
+    /// Tells when something about the peers changed.
+    pub fn watch_peers(&self) -> PeerWatcher {
+        PeerWatcher::new(self.inner.shared.clone())
+    }
+
+    /// Sets (`Some`) or removes (`None`) a fact about this node that all others see in [`Mesh::peers`].
+    ///
+    /// # Errors
+    /// When the attribute is too long, there are too many, or nothing can be written. Nothing is changed then.
+    pub fn set_attribute(&self, name: &str, text: Option<&str>) -> Result<(), SetAttributeError> {
+        self.inner.shared.with(|replica, now| replica.set_attribute(name, text, now))??;
+        Ok(())
+    }
+
+    /// Says that the far end of `source` has been silent for that long (`Some`): its entries are shown stale
+    /// everywhere, with their age; or that it answers again (`None`).
+    ///
+    /// # Errors
+    /// When nothing can be written.
+    pub fn mark_source(&self, source: Source, silent_for: Option<Duration>) -> Result<(), WriteError> {
+        self.inner.shared.with(|replica, now| replica.mark_source(source, silent_for, now))
+    }
+
+    /// Says that all this node had to say at its start is said: what is left of its earlier life is dropped
+    /// everywhere. Happens by itself 2 s after the start.
+    pub fn settle(&self) {
+        self.inner.shared.with(|replica, now| replica.settle(now));
+    }
+
+    /// The root of the store: equal digests mean equal stores.
+    pub fn digest(&self) -> Digest {
+        self.inner.shared.with(|replica, _| replica.digest())
+    }
+
+    /// Whether the first exchange with a peer is done, or there was no peer for 5 s.
+    pub fn is_ready(&self) -> bool {
+        self.inner.shared.with(|replica, _| replica.is_ready())
+    }
+
+    /// Resolves when [`Mesh::is_ready`]. Cancel safe.
+    pub async fn ready(&self) {
+        let mut ready = self.inner.shared.watch_ready();
+        // The sender lives in `shared`, which we hold: it cannot be closed.
+        let _ = ready.wait_for(|ready| *ready).await;
+    }
+
+    /// What this node has done since its start.
+    pub fn counters(&self) -> Counters {
+        self.inner.shared.with(|replica, _| replica.counters().clone())
+    }
+
+    /// Closes the connections of a replica and refuses it from now on, until this node restarts.
+    ///
+    /// Not cancel safe: dropped half-way, it may not have happened.
+    pub async fn ban(&self, replica: ReplicaId) {
+        // A driver that has ended has no connections left.
+        let _ = self.inner.shared.commands().send(Command::Ban(replica)).await;
+    }
+
+    /// Leaves the mesh: the others see this node gone at once. Returns when the goodbye is sent and all
+    /// connections are closed; calling it again returns at once. Writes are refused afterwards.
+    ///
+    /// Dropping the future half-way does not stop the node from leaving.
+    pub async fn leave(&self) {
+        let (done, left) = oneshot::channel();
+        if self.inner.shared.commands().send(Command::Leave(done)).await.is_ok() {
+            // The driver drops the sender when it ends, which is just as good an answer.
+            let _ = left.await;
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.driver.abort();
+        self.shared.stop();
+    }
+}

@@ -1,0 +1,25 @@
+//! libp2p: the swarm, and the task that drives it.
+//!
+//! Swarm events become inputs of the [`Replica`](crate::proto::Replica), its outputs become calls on the
+//! swarm. [`Shared`] is where the task and the users' handles meet. Nothing outside this folder names a
+//! libp2p type.
+
+mod address;
+mod clock;
+mod config;
+#[cfg(feature = "faults")]
+mod links;
+mod links_table;
+mod shared;
+mod start;
+
+pub(crate) use address::{parse_join_address, parse_listen_address};
+pub(crate) use clock::Clock;
+pub(crate) use config::NetConfig;
+pub use config::{AddressError, StartError};
+#[cfg(feature = "faults")]
+pub use links::Links;
+pub use links_table::FoundBy;
+pub(crate) use links_table::{Link, LinkTable};
+pub(crate) use shared::{Command, Shared};
+pub(crate) use start::start;

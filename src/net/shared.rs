@@ -1,0 +1,162 @@
+//! Where the driver task and the users' handles meet.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use super::clock::Clock;
+use super::links_table::LinkTable;
+use crate::model::{Pattern, ReplicaId, SpaceId};
+use crate::proto::{Input, Now, Replica, WatchId, Watched};
+
+/// Something a handle wants of the driver.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Say goodbye, see it sent, close everything, answer, and end.
+    Leave(oneshot::Sender<()>),
+    /// Close all connections of this replica and refuse it from now on.
+    Ban(ReplicaId),
+}
+
+/// The replica behind one short lock, and what hangs on it.
+///
+/// No lock here is held across an `await`, handed out, or held while user code runs.
+pub(crate) struct Shared {
+    replica: Mutex<Replica>,
+    clock: Clock,
+    /// Wakes the driver: output is queued, or an earlier timeout is due.
+    driver: Notify,
+    watchers: Mutex<BTreeMap<WatchId, Option<Waker>>>,
+    /// Counts changes of what [`Shared::links`] and the replica say of peers.
+    peers: watch::Sender<u64>,
+    ready: watch::Sender<bool>,
+    links: Mutex<LinkTable>,
+    commands: mpsc::Sender<Command>,
+    stopped: AtomicBool,
+}
+
+/// Commands waiting for the driver. It takes them between two events, so more than a few never wait; when it
+/// is full, a handle waits.
+pub(crate) const COMMAND_QUEUE: usize = 16;
+
+impl Shared {
+    pub(crate) fn new(replica: Replica, clock: Clock) -> (Arc<Self>, mpsc::Receiver<Command>) {
+        let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
+        let shared = Self {
+            replica: Mutex::new(replica),
+            clock,
+            driver: Notify::new(),
+            watchers: Mutex::default(),
+            peers: watch::Sender::new(0),
+            ready: watch::Sender::new(false),
+            links: Mutex::default(),
+            commands,
+            stopped: AtomicBool::new(false),
+        };
+        (Arc::new(shared), receiver)
+    }
+
+    /// Locks the replica, fires what is due, and runs `work`; afterwards wakes the watchers that got
+    /// something, and the driver when there is something to send.
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Replica, Now) -> R) -> R {
+        let (result, woken, ready, pending) = {
+            let mut replica = lock(&self.replica);
+            let now = self.clock.now();
+            // A process that was paused must not show as live what ran out meanwhile.
+            if replica.poll_timeout().is_some_and(|due| due <= now.mono) {
+                replica.handle(Input::Timeout, now);
+            }
+            let result = work(&mut replica, now);
+            (result, replica.take_woken(), replica.is_ready(), replica.has_output())
+        };
+        if !woken.is_empty() {
+            let mut watchers = lock(&self.watchers);
+            let wakers: Vec<Waker> =
+                woken.iter().filter_map(|id| watchers.get_mut(id).and_then(Option::take)).collect();
+            drop(watchers);
+            wakers.into_iter().for_each(Waker::wake);
+        }
+        if pending {
+            self.driver.notify_one();
+        }
+        if ready {
+            self.ready.send_if_modified(|known| !std::mem::replace(known, true));
+        }
+        result
+    }
+
+    /// Resolves when [`Shared::with`] left output behind since the last call.
+    pub(crate) async fn work_for_driver(&self) {
+        self.driver.notified().await;
+    }
+
+    pub(crate) fn watch(&self, space: SpaceId, pattern: Pattern, hidden: bool) -> WatchId {
+        let id = self.with(|replica, _| replica.watch(space, pattern, hidden));
+        lock(&self.watchers).insert(id, None);
+        id
+    }
+
+    pub(crate) fn unwatch(&self, id: WatchId) {
+        self.with(|replica, _| replica.unwatch(id));
+        lock(&self.watchers).remove(&id);
+    }
+
+    /// The watcher's next item; when there is none yet, `waker` is called once there is.
+    pub(crate) fn poll_watch(&self, id: WatchId, waker: Option<&Waker>) -> Option<Watched> {
+        if let Some(item) = self.with(|replica, now| replica.poll_watch(id, now)) {
+            return Some(item);
+        }
+        let waker = waker?;
+        lock(&self.watchers).insert(id, Some(waker.clone()));
+        // What came between the first look and the waker being in place would wake nobody.
+        self.with(|replica, now| replica.poll_watch(id, now))
+    }
+
+    pub(crate) fn links(&self) -> MutexGuard<'_, LinkTable> {
+        lock(&self.links)
+    }
+
+    /// Tells those who watch peers that something about them changed.
+    pub(crate) fn peers_changed(&self) {
+        self.peers.send_modify(|version| *version += 1);
+    }
+
+    pub(crate) fn watch_peers(&self) -> watch::Receiver<u64> {
+        self.peers.subscribe()
+    }
+
+    pub(crate) fn watch_ready(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
+    }
+
+    pub(crate) fn commands(&self) -> &mpsc::Sender<Command> {
+        &self.commands
+    }
+
+    /// The driver has ended: watchers end too.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        let watchers = std::mem::take(&mut *lock(&self.watchers));
+        watchers.into_values().flatten().for_each(Waker::wake);
+        self.peers_changed();
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+}
+
+/// A panic while holding the lock is our own bug; going on with what the lock protects is still better for a
+/// phone server than going down.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,32 @@
+//! The decisions: a state machine without sockets, tasks or clocks.
+//!
+//! [`Replica`] takes an [`Input`] and the time, and queues [`Output`]s:
+//!
+//! 1. tell it what happened: [`Replica::handle`], or a local write such as [`Replica::write`];
+//! 2. carry out every [`Replica::poll_output`] until there is none;
+//! 3. when [`Replica::poll_timeout`] has passed, hand in [`Input::Timeout`];
+//! 4. go to 1.
+//!
+//! The same inputs at the same times give the same outputs on any machine, which is what lets the simulator
+//! run the production code.
+//!
+//! Inside, `store` converges and knows no time; `view` decides what users see and looks at leases; `sync`
+//! decides whom to ask for what.
+
+mod config;
+mod counters;
+mod error;
+mod io;
+mod member;
+mod replica;
+mod shown;
+mod watches;
+
+pub use config::{Config, ConfigError, Limits, Merge, Preset, Timing};
+pub use counters::Counters;
+pub use error::WriteError;
+pub use io::{Input, Now, Output, Report, RequestId};
+pub use member::{Member, Standing};
+pub use replica::{Replica, Write};
+pub use shown::{Change, Contribution, Explanation, Freshness, Rule, Shown};
+pub use watches::{WatchId, Watched};

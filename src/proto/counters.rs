@@ -1,0 +1,46 @@
+//! What a replica has done since its start.
+
+use std::collections::BTreeMap;
+
+/// What a replica has done since its start. All only ever rise.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Local writes that changed something.
+    pub local_writes: u64,
+    /// Entries published in gossiped deltas.
+    pub entries_published: u64,
+    /// Frames handed to gossip: deltas, beats, leaves.
+    pub frames_published: u64,
+    /// Frames dropped because the driver did not keep up.
+    pub frames_dropped: u64,
+    /// Frames taken from gossip.
+    pub frames_received: u64,
+    /// Entries of others applied.
+    pub entries_applied: u64,
+    /// Deltas dropped because all of it was known.
+    pub deltas_old: u64,
+    /// Deltas kept because something before them was missing.
+    pub deltas_early: u64,
+    /// Entries sent in answer to pulls.
+    pub entries_served: u64,
+    /// Whole maps sent because the asker had been away too long.
+    pub resets_served: u64,
+    /// Whole maps taken.
+    pub resets_applied: u64,
+    /// Anti-entropy rounds that found equal stores.
+    pub rounds_equal: u64,
+    /// Anti-entropy rounds that found a difference.
+    pub rounds_unequal: u64,
+    /// Requests that failed.
+    pub requests_failed: u64,
+    /// Tombstones forgotten.
+    pub tombstones_collected: u64,
+    /// Things refused or left out, by reason.
+    pub rejected: BTreeMap<&'static str, u64>,
+}
+
+impl Counters {
+    pub(crate) fn reject(&mut self, reason: &'static str) {
+        *self.rejected.entry(reason).or_default() += 1;
+    }
+}

@@ -1,0 +1,43 @@
+//! Why a local write is refused.
+
+use thiserror::Error;
+
+use crate::model::{CountsError, Incarnation, KeyError, ValueError};
+
+/// Why a local write was refused. Nothing was changed.
+///
+/// A write never fails because the network is down.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The name cannot be a key.
+    #[error("bad key")]
+    Key(#[from] KeyError),
+    /// The value cannot be stored.
+    #[error("bad value")]
+    Value(#[from] ValueError),
+    /// The counts cannot be those of a mailbox.
+    #[error("bad message counts")]
+    Counts(#[from] CountsError),
+    /// This node has written as many entries as it may: clear some, or raise the limit.
+    #[error("this node already holds {limit} entries of its own, its limit")]
+    Full {
+        /// The limit, `entries_per_origin`.
+        limit: usize,
+    },
+    /// The wall clock is too far off those of the peers to write a key that others write too: set the clock.
+    #[error("the clock is {ahead_ms} ms ahead of the peers' (negative: behind): set it, then write again")]
+    ClockOff {
+        /// Ours less theirs.
+        ahead_ms: i64,
+    },
+    /// Another process runs with this node's identity, and is younger: stop one of them.
+    #[error("another process uses this node's identity (incarnation {other}): stop one of them and restart")]
+    Fenced {
+        /// The other's incarnation.
+        other: Incarnation,
+    },
+    /// The node has left the mesh.
+    #[error("the node has left the mesh")]
+    Stopped,
+}

@@ -1,0 +1,186 @@
+//! What users see of a key.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Incarnation, ReplicaId, Source, Value};
+
+/// How far a shown value may be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Freshness {
+    /// Right, as far as can be known.
+    Live,
+    /// It was right some time ago; the age says when.
+    Stale,
+    /// Everyone who said anything about it is gone.
+    Gone,
+}
+
+impl fmt::Display for Freshness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Live => "live",
+            Self::Stale => "stale",
+            Self::Gone => "gone",
+        })
+    }
+}
+
+/// What is shown of one key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown<T> {
+    /// The key's name.
+    pub key: Arc<str>,
+    /// The value, as all contributions together make it.
+    pub value: T,
+    /// How far it may be trusted.
+    pub freshness: Freshness,
+    /// Taking contributions youngest first, the age of the one that completes the result; when gone, that of
+    /// the last one heard.
+    pub age: Duration,
+    /// The newest write among those the result needs, by its writer's wall clock.
+    pub changed_at: SystemTime,
+    /// What each origin says, ordered by node name and replica. Empty in the old value of a [`Change`].
+    pub contributions: Vec<Contribution<T>>,
+}
+
+/// What one origin says of a key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contribution<T> {
+    /// What people call the origin; its replica id while its name is not known.
+    pub node: Arc<str>,
+    /// The origin.
+    pub replica: ReplicaId,
+    /// The origin's life in which it wrote this.
+    pub incarnation: Incarnation,
+    /// The number of the write.
+    pub seq: u64,
+    /// The hybrid time of the write; 0 for what an adapter merely restated.
+    pub hlc: u64,
+    /// When it was written, by the writer's wall clock; for what was restated, when the writer started.
+    pub written_at: SystemTime,
+    /// The adapter that wrote it.
+    pub source: Source,
+    /// What it says.
+    pub value: T,
+    /// How far it may be trusted.
+    pub freshness: Freshness,
+    /// How long ago its origin (or the PBX behind its source) was last known alive; 0 for our own.
+    pub age: Duration,
+    /// Whether it is our own.
+    pub own: bool,
+    /// Whether its stamp lies too far in the future, so that it loses to any other.
+    pub held: bool,
+    /// Whether it is of an earlier life of its origin, kept until rewritten or until the origin has settled.
+    pub previous: bool,
+    /// Whether it decides what is shown, alone or with others.
+    pub wins: bool,
+}
+
+/// A change of what is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change<T> {
+    /// The key's name.
+    pub key: Arc<str>,
+    /// What was shown before, without contributions; `None` when nothing was.
+    pub old: Option<Shown<T>>,
+    /// What is shown now; `None` when the key was withdrawn.
+    pub new: Option<Shown<T>>,
+}
+
+/// Why a key shows what it shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation<T> {
+    /// The key's name.
+    pub key: Arc<str>,
+    /// The rule that decided.
+    pub rule: Rule,
+    /// What is shown, with every contribution.
+    pub shown: Shown<T>,
+}
+
+/// The rule that decided what is shown. Prints as a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Rule {
+    /// One origin contributes.
+    Single,
+    /// Device states joined as in Asterisk.
+    Aggregate,
+    /// The greatest stamp.
+    LatestWriter,
+    /// The counts of all writers added.
+    Sum,
+    /// Everyone who contributed is gone.
+    AllGone,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Single => "one server reports it",
+            Self::Aggregate => {
+                "the states of all servers together, as Asterisk joins them: ringing beside a call is RINGINUSE, \
+                 otherwise the busiest wins"
+            }
+            Self::LatestWriter => "the latest write wins",
+            Self::Sum => "the counts of all servers added",
+            Self::AllGone => "every server that reported it is gone",
+        })
+    }
+}
+
+impl Rule {
+    /// One word for machines: `single`, `aggregate`, `latest-writer`, `sum`, `all-gone`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Aggregate => "aggregate",
+            Self::LatestWriter => "latest-writer",
+            Self::Sum => "sum",
+            Self::AllGone => "all-gone",
+        }
+    }
+}
+
+impl Shown<Value> {
+    /// Decodes all values with `decode`; `None` when the shown one cannot be. Contributions that cannot be
+    /// are left out.
+    pub fn decode<T>(&self, decode: impl Fn(&Value) -> Option<T>) -> Option<Shown<T>> {
+        let contributions = self.contributions.iter().filter_map(|contribution| contribution.decode(&decode));
+        Some(Shown {
+            key: self.key.clone(),
+            value: decode(&self.value)?,
+            freshness: self.freshness,
+            age: self.age,
+            changed_at: self.changed_at,
+            contributions: contributions.collect(),
+        })
+    }
+}
+
+impl Contribution<Value> {
+    fn decode<T>(&self, decode: impl Fn(&Value) -> Option<T>) -> Option<Contribution<T>> {
+        Some(Contribution {
+            node: self.node.clone(),
+            replica: self.replica,
+            incarnation: self.incarnation,
+            seq: self.seq,
+            hlc: self.hlc,
+            written_at: self.written_at,
+            source: self.source,
+            value: decode(&self.value)?,
+            freshness: self.freshness,
+            age: self.age,
+            own: self.own,
+            held: self.held,
+            previous: self.previous,
+            wins: self.wins,
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! Following changes.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::Stream;
+use tokio::sync::watch;
+
+use crate::model::{Pattern, SpaceId};
+use crate::net::Shared;
+use crate::proto::{Change, Shown, WatchId, Watched};
+use crate::space::StateValue;
+
+/// What a [`Watcher`] is given.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Watch<T> {
+    /// All there is, ordered by key. Always first, and again after [`Watch::Resync`].
+    Snapshot(Vec<Shown<T>>),
+    /// One key changed: its value, its freshness, or whether it is there at all.
+    Changed(Change<T>),
+    /// Changes were dropped because they were not taken in time; a fresh snapshot follows.
+    Resync,
+}
+
+/// Follows changes of a space. At every moment what is listed equals the snapshot plus the changes given.
+///
+/// A slow watcher never slows the node and never misses the final value: when more than 4,096 changes wait,
+/// they are dropped and it is given [`Watch::Resync`] and a fresh snapshot. Ends (`None`) when the node has
+/// left the mesh and all changes are taken. Dropping it unsubscribes.
+pub struct Watcher<T> {
+    shared: Arc<Shared>,
+    id: WatchId,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T: StateValue> Watcher<T> {
+    pub(crate) fn new(shared: Arc<Shared>, space: SpaceId, pattern: Pattern, hidden: bool) -> Self {
+        let id = shared.watch(space, pattern, hidden);
+        Self { shared, id, value: PhantomData }
+    }
+
+    /// The next item. Cancel safe: dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Watch<T>> {
+        std::future::poll_fn(|context| self.poll_item(context)).await
+    }
+
+    /// The next item, if there is one already.
+    pub fn try_next(&mut self) -> Option<Watch<T>> {
+        loop {
+            let item = self.shared.poll_watch(self.id, None)?;
+            if let Some(item) = decode(item) {
+                return Some(item);
+            }
+        }
+    }
+
+    fn poll_item(&mut self, context: &mut Context<'_>) -> Poll<Option<Watch<T>>> {
+        loop {
+            match self.shared.poll_watch(self.id, Some(context.waker())) {
+                Some(item) => {
+                    if let Some(item) = decode(item) {
+                        return Poll::Ready(Some(item));
+                    }
+                }
+                None if self.shared.is_stopped() => return Poll::Ready(None),
+                None => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl<T: StateValue> Stream for Watcher<T> {
+    type Item = Watch<T>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Watch<T>>> {
+        self.poll_item(context)
+    }
+}
+
+impl<T> Drop for Watcher<T> {
+    fn drop(&mut self) {
+        self.shared.unwatch(self.id);
+    }
+}
+
+impl<T> fmt::Debug for Watcher<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watcher").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// `None` for a change between values this version cannot read: nothing changes for the reader.
+fn decode<T: StateValue>(item: Watched) -> Option<Watch<T>> {
+    Some(match item {
+        Watched::Resync => Watch::Resync,
+        Watched::Snapshot(all) => Watch::Snapshot(all.iter().filter_map(|shown| shown.decode(T::decode)).collect()),
+        Watched::Changed(change) => {
+            let old = change.old.as_ref().and_then(|shown| shown.decode(T::decode));
+            let new = change.new.as_ref().and_then(|shown| shown.decode(T::decode));
+            if old.is_none() && new.is_none() {
+                return None;
+            }
+            Watch::Changed(Change { key: change.key.clone(), old, new })
+        }
+    })
+}
+
+/// Tells when something about the peers changed; read [`Mesh::peers`](crate::Mesh::peers) then.
+#[derive(Debug)]
+pub struct PeerWatcher {
+    changes: watch::Receiver<u64>,
+    shared: Arc<Shared>,
+}
+
+impl PeerWatcher {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let mut changes = shared.watch_peers();
+        changes.mark_changed();
+        Self { changes, shared }
+    }
+
+    /// Resolves at once the first time, then whenever something changed since; `None` when the node has left.
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<()> {
+        self.changes.changed().await.ok()?;
+        if self.shared.is_stopped() { None } else { Some(()) }
+    }
+}
