@@ -16,10 +16,16 @@
 mod config;
 mod counters;
 mod error;
+mod evaluate;
+mod graves;
 mod io;
+mod lease;
 mod member;
 mod replica;
 mod shown;
+mod store;
+mod sync;
+mod view;
 mod watches;
 
 pub use config::{Config, ConfigError, Limits, Merge, Preset, Timing};
@@ -27,6 +33,6 @@ pub use counters::Counters;
 pub use error::WriteError;
 pub use io::{Input, Now, Output, Report, RequestId};
 pub use member::{Member, Standing};
-pub use replica::{Replica, Write};
+pub use replica::{MapSummary, Replica, Write};
 pub use shown::{Change, Contribution, Explanation, Freshness, Rule, Shown};
 pub use watches::{WatchId, Watched};

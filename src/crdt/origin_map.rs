@@ -121,18 +121,20 @@ impl OriginMap {
         changed
     }
 
-    /// Forgets the tombstones for which `ripe(seq)` holds and raises the watermark to the greatest of them.
-    /// Only tombstones at or below the head can be there. Returns how many were forgotten.
-    pub fn collect(&mut self, mut ripe: impl FnMut(u64) -> bool) -> usize {
-        let tombstones = self.by_seq.iter().map(|(seq, slot)| (*seq, *slot));
-        let chosen: Vec<(u64, u32)> =
-            tombstones.filter(|(seq, slot)| self.at(*slot).1.is_tombstone() && ripe(*seq)).collect();
-        for (seq, slot) in &chosen {
-            assert!(*seq <= self.head, "a tombstone above the head cannot be stored");
-            self.remove(*slot);
-            self.watermark = self.watermark.max(*seq);
+    /// Forgets those of the writes numbered `seqs` that are still tombstones, and raises the watermark to the
+    /// greatest of them. Returns how many were forgotten.
+    pub fn collect(&mut self, seqs: impl IntoIterator<Item = u64>) -> usize {
+        let mut collected = 0;
+        for seq in seqs {
+            let Some(slot) = self.by_seq.get(&seq).copied() else { continue };
+            if self.at(slot).1.is_tombstone() {
+                assert!(seq <= self.head, "a tombstone above the head cannot be stored");
+                self.remove(slot);
+                self.watermark = self.watermark.max(seq);
+                collected += 1;
+            }
         }
-        chosen.len()
+        collected
     }
 
     /// The entries after `base`, in ascending seq, as long as they come to at most `budget_bytes` (one entry
@@ -143,7 +145,7 @@ impl OriginMap {
         let after = self.by_seq.range((std::ops::Bound::Excluded(base), std::ops::Bound::Unbounded));
         for (_, slot) in after {
             let (key, entry) = self.at(*slot);
-            spent += cost(key, entry);
+            spent += entry_cost(key, entry);
             if spent > budget_bytes && !entries.is_empty() {
                 return Page { entries, last: false };
             }
@@ -157,7 +159,7 @@ impl OriginMap {
         let mut bytes = 0;
         for (_, slot) in self.by_seq.range((std::ops::Bound::Excluded(base), std::ops::Bound::Unbounded)) {
             let (key, entry) = self.at(*slot);
-            bytes += cost(key, entry);
+            bytes += entry_cost(key, entry);
             if bytes > limit {
                 break;
             }
@@ -263,7 +265,7 @@ impl OriginMap {
 
     fn count(&mut self, slot: u32) {
         let (key, entry) = self.at(slot);
-        let (seq, bytes, item) = (entry.seq(), cost(key, entry), item_hash(key, entry));
+        let (seq, bytes, item) = (entry.seq(), entry_cost(key, entry), item_hash(key, entry));
         let tombstone = entry.is_tombstone();
         let before = self.by_seq.insert(seq, slot);
         assert!(before.is_none(), "one dot has one content, so one seq names one key");
@@ -278,7 +280,7 @@ impl OriginMap {
 
     fn uncount(&mut self, slot: u32) {
         let (key, entry) = self.at(slot);
-        let (seq, bytes, item) = (entry.seq(), cost(key, entry), item_hash(key, entry));
+        let (seq, bytes, item) = (entry.seq(), entry_cost(key, entry), item_hash(key, entry));
         let tombstone = entry.is_tombstone();
         self.by_seq.remove(&seq);
         if tombstone {
@@ -345,7 +347,8 @@ impl std::fmt::Debug for OriginMap {
 const ENTRY_OVERHEAD_BYTES: usize = 32;
 const DOT_BYTES: usize = 52;
 
-fn cost(key: &Key, entry: &Entry) -> usize {
+/// The greatest number of bytes that an entry takes on the wire.
+pub(crate) fn entry_cost(key: &Key, entry: &Entry) -> usize {
     let value = entry.value().map_or(0, |value| value.as_bytes().len());
     ENTRY_OVERHEAD_BYTES + key.name().len() + value + entry.over().len() * DOT_BYTES
 }

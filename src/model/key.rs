@@ -77,6 +77,11 @@ impl Key {
         &self.name
     }
 
+    /// Its name, shared rather than copied.
+    pub fn shared_name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
     /// How several origins' contributions to this key combine.
     pub fn policy(&self) -> Policy {
         match self.space {

@@ -1,144 +1,454 @@
 //! The state machine.
-#![allow(clippy::todo, unused_variables, missing_docs)]
 
-use std::collections::BTreeSet;
+mod local;
+mod remote;
+mod serve;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::config::Config;
 use super::counters::Counters;
-use super::error::WriteError;
-use super::io::{Input, Now, Output};
-use super::member::Member;
+use super::graves::Graves;
+use super::io::{Input, Now, Output, Report};
+use super::lease::Spans;
+use super::member::{Member, Standing};
 use super::shown::{Explanation, Shown};
+use super::store::{OriginIndex, Store};
+use super::sync::Sync;
+use super::view::{View, mono_ms};
 use super::watches::{WatchId, Watched};
-use crate::crdt::Hlc;
-use crate::model::{AttributeError, Incarnation, Key, NodeRecord, Pattern, ReplicaId, Source, SpaceId, Value};
+use crate::crdt::{Hlc, HybridClock};
+use crate::model::{Incarnation, Key, NodeRecord, Pattern, ReplicaId, SpaceId, Value};
 use crate::wire::{Digest, Identity};
+use local::Own;
+pub use local::Write;
 
-/// How a local write is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Write {
-    /// The adapter that writes.
-    pub source: Source,
-    /// Whether it merely restates what the adapter found: stored with hlc 0 in keys with a latest writer,
-    /// unless it differs from our own last value.
-    pub restate: bool,
+/// A participant without its sockets and its clock. See the [module](super) for how to drive it.
+#[derive(Debug)]
+pub struct Replica {
+    config: Config,
+    identity: Identity,
+    store: Store,
+    view: View,
+    sync: Sync,
+    graves: Graves,
+    own: Own,
+    outbox: VecDeque<Output>,
+    counters: Counters,
+    random: Random,
+    spans: Spans,
+    /// When the next lease may run out; never later than it does.
+    leases_due: i64,
+    round_due: i64,
+    gc_due: i64,
+    ready: bool,
+    /// Without any peer until then, a node is ready.
+    alone_until: i64,
+    now: Now,
 }
 
-/// A running participant, without its sockets and its clock.
-#[derive(Debug)]
-pub struct Replica {}
+/// A node without peers is ready after this many ms.
+const ALONE_MS: i64 = 5_000;
+/// Tombstones are looked at this often, in ms.
+const GC_MS: i64 = 10_000;
+/// Tombstones younger than this many ms are never forgotten: deltas on their way still rely on them.
+const TOMBSTONE_MIN_MS: i64 = 60_000;
+/// While held-back stamps wait, the wall clock is looked at this often: it may be set at any time.
+const HELD_LOOK_MS: u64 = 1_000;
 
 impl Replica {
     /// A new life, begun now.
     pub fn new(config: Config, identity: Identity, now: Now) -> Self {
-        todo!()
+        let mono = mono_ms(now);
+        let mut random = Random(config.seed);
+        let bits = u16::try_from(random.next() >> 48).expect("48 of 64 bits are shifted out");
+        let incarnation = Incarnation::start(now.wall_ms, bits, config.incarnation_floor);
+        let (timing, limits) = (&config.timing, &config.limits);
+        let mut replica = Self {
+            store: Store::new(identity.replica(), incarnation),
+            view: View::new(config.mailboxes, timing.max_clock_drift, limits),
+            sync: Sync::new(ms(timing.retry), limits.staged_entries),
+            graves: Graves::new(limits.graves),
+            own: Own::new(HybridClock::above(config.hlc_floor), mono),
+            outbox: VecDeque::new(),
+            counters: Counters::default(),
+            spans: Spans::new(timing),
+            leases_due: i64::MAX,
+            round_due: mono.saturating_add(ms(timing.sync)),
+            gc_due: mono + GC_MS,
+            ready: false,
+            alone_until: mono + ALONE_MS,
+            random,
+            identity,
+            config,
+            now,
+        };
+        replica.view.keep_time(&replica.store, now);
+        replica.write_first_record();
+        replica
     }
+
+    /// Takes in something that happened.
     pub fn handle(&mut self, input: Input, now: Now) {
-        todo!()
+        self.advance(now);
+        match input {
+            Input::PeerUp { peer } => {
+                if self.sync.peer_up(peer) {
+                    self.outbox.push_back(Output::MembersChanged);
+                }
+            }
+            Input::PeerDown { peer } => {
+                self.sync.peer_down(peer);
+                self.outbox.push_back(Output::MembersChanged);
+            }
+            Input::Frame { from, frame } => self.on_frame(from, frame),
+            Input::Request { from, id, request } => self.on_request(from, id, request),
+            Input::Response { from, id, response } => self.on_response(from, id, response),
+            Input::RequestFailed { to, id } => {
+                self.counters.requests_failed += 1;
+                self.sync.failed(to, id);
+            }
+            Input::Timeout => self.on_timeout(),
+        }
+        self.ask();
     }
+
+    /// Takes note of the time. What ran out meanwhile is noticed here, before anything else is looked at.
+    fn advance(&mut self, now: Now) {
+        debug_assert!(now.mono >= self.now.mono, "the monotonic clock never goes back");
+        self.now = now;
+        self.view.keep_time(&self.store, now);
+        if mono_ms(now) >= self.leases_due {
+            self.check_leases();
+        }
+    }
+
+    fn on_timeout(&mut self) {
+        let mono = mono_ms(self.now);
+        self.settle_when_due(mono);
+        if mono >= self.round_due {
+            self.round_due = mono.saturating_add(ms(self.config.timing.sync));
+            let peers = self.sync.peers().len();
+            let chosen = if peers == 0 { None } else { self.sync.peers().nth(self.random.below(peers)) };
+            if let Some(peer) = chosen {
+                self.sync.compare_with(peer);
+            }
+        }
+        if mono >= self.gc_due {
+            self.gc_due = mono + GC_MS;
+            self.collect_tombstones(mono);
+        }
+        for (peer, id) in self.sync.overdue(mono) {
+            self.counters.requests_failed += 1;
+            self.sync.failed(peer, id);
+        }
+        if !self.ready && mono >= self.alone_until && self.sync.peers().len() == 0 {
+            self.ready = true;
+        }
+        self.beat_when_due(mono);
+    }
+
+    /// Looks at every lease: who came to stand differently is shown differently; who has been gone for
+    /// `forget_after` is forgotten.
+    fn check_leases(&mut self) {
+        let mono = mono_ms(self.now);
+        self.leases_due = i64::MAX;
+        let forget = ms(self.config.timing.forget_after);
+        let others: Vec<OriginIndex> =
+            self.store.iter().map(|(index, _)| index).filter(|index| *index != Store::OWN).collect();
+        for index in others {
+            let origin = self.store.get(index);
+            if origin.lease.age(mono) >= forget {
+                self.forget(index);
+                continue;
+            }
+            let due = origin.lease.next_change(mono, &self.spans).unwrap_or(i64::MAX);
+            let forgotten = mono.saturating_add(forget - origin.lease.age(mono));
+            self.leases_due = self.leases_due.min(due).min(forgotten);
+            self.restand(index);
+        }
+    }
+
+    /// Shows an origin as it stands now, when that is not how it was shown.
+    fn restand(&mut self, index: OriginIndex) {
+        let mono = mono_ms(self.now);
+        let origin = self.store.get_mut(index);
+        let standing = origin.lease.standing_at(mono, &self.spans);
+        let due = origin.lease.next_change(mono, &self.spans).unwrap_or(i64::MAX);
+        self.leases_due = self.leases_due.min(due);
+        if standing != origin.lease.standing {
+            origin.lease.standing = standing;
+            let keys = origin.keys();
+            self.refresh(index, &keys);
+            self.outbox.push_back(Output::MembersChanged);
+        }
+    }
+
+    fn forget(&mut self, index: OriginIndex) {
+        let origin = self.store.get_mut(index);
+        let keys = origin.keys();
+        origin.map = crate::crdt::OriginMap::new(origin.map.incarnation());
+        origin.previous = None;
+        self.refresh(index, &keys);
+        let origin = self.store.remove(index);
+        let frame = origin.latest().map_or(0, |header| header.frame);
+        self.graves.dig(origin.replica, origin.map.incarnation(), frame);
+        self.sync.give_up(origin.replica);
+        self.outbox.push_back(Output::MembersChanged);
+    }
+
+    /// Forgets tombstones by size, above a quarter of what is alive, or by age.
+    fn collect_tombstones(&mut self, mono: i64) {
+        let old = ms(self.config.timing.tombstone);
+        let indexes: Vec<OriginIndex> = self.store.iter().map(|(index, _)| index).collect();
+        for index in indexes {
+            let published = if index == Store::OWN { self.own.published } else { u64::MAX };
+            let origin = self.store.get_mut(index);
+            let many = origin.map.tombstone_bytes() > origin.map.live_bytes() / 4;
+            let least_age = if many { TOMBSTONE_MIN_MS } else { old };
+            let ripe = origin.tombstones.iter().take_while(|(seq, at)| mono - at >= least_age && *seq <= published);
+            let count = ripe.count();
+            let seqs: Vec<u64> = origin.tombstones.drain(..count).map(|(seq, _)| seq).collect();
+            self.counters.tombstones_collected += origin.map.collect(seqs) as u64;
+        }
+    }
+
+    /// Brings what users see up to date after `index` wrote `keys` or came to stand differently.
+    fn refresh(&mut self, index: OriginIndex, keys: &[Key]) {
+        for key in keys {
+            if key == self.store.record_key() {
+                self.read_record(index);
+            }
+            self.view.refresh(&self.store, index, key, self.now);
+        }
+    }
+
+    /// Takes in what an origin says of itself.
+    fn read_record(&mut self, index: OriginIndex) {
+        let key = self.store.record_key().clone();
+        let origin = self.store.get_mut(index);
+        let value = origin.contribution(&key).and_then(|(entry, ..)| entry.value()?.decode::<NodeRecord>());
+        if value == origin.record {
+            return;
+        }
+        let old = std::mem::replace(&mut origin.record, value);
+        let down = |record: &Option<NodeRecord>| record.as_ref().map(|record| record.down.clone()).unwrap_or_default();
+        let rename = old.as_ref().map(|record| &record.name) != origin.record.as_ref().map(|record| &record.name);
+        if let Some(record) = origin.record.as_ref().filter(|_| rename) {
+            origin.name = record.name.as_str().into();
+        }
+        if down(&old) != down(&origin.record) {
+            let mut keys = origin.keys();
+            keys.retain(|other| *other != key);
+            self.refresh(index, &keys);
+        }
+        self.outbox.push_back(Output::MembersChanged);
+    }
+
+    /// Puts out every question that can be asked now.
+    fn ask(&mut self) {
+        while let Some((to, id, request)) = self.sync.next_request(&self.store, mono_ms(self.now)) {
+            self.outbox.push_back(Output::Request { to, id, request });
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        self.outbox.push_back(Output::Report(report));
+    }
+
+    /// What is to be done next, in order. Everything written since the last frame goes into one.
     pub fn poll_output(&mut self) -> Option<Output> {
-        todo!()
+        if self.outbox.is_empty() {
+            self.publish_batch();
+        }
+        let output = self.outbox.pop_front();
+        if let Some(Output::Publish { .. }) = output {
+            self.own.queued_frames -= 1;
+        }
+        output
     }
+
     /// Whether [`Replica::poll_output`] would return something.
     pub fn has_output(&self) -> bool {
-        todo!()
+        !self.outbox.is_empty() || self.has_batch()
     }
-    /// When (in `Now::mono`) [`Input::Timeout`] is due.
+
+    /// When (in [`Now::mono`]) [`Input::Timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        todo!()
+        let mono = mono_ms(self.now);
+        let held = self.view.next_release_ms().map(|release| {
+            let wait = release.saturating_sub(self.now.wall_ms).min(HELD_LOOK_MS);
+            mono + i64::try_from(wait).expect("at most a second")
+        });
+        let alone = (!self.ready && self.sync.peers().len() == 0).then_some(self.alone_until);
+        let fixed = [self.leases_due, self.round_due, self.gc_due, self.own_due()];
+        let due = fixed.into_iter().chain(held).chain(alone).chain(self.sync.next_timeout(mono)).min()?;
+        Some(Duration::from_millis(u64::try_from(due).unwrap_or_default()))
     }
-    /// Writes (`Some`) and withdraws (`None`) keys, all of them or none. Returns how many changed.
-    pub fn write(&mut self, entries: Vec<(Key, Option<Value>)>, how: Write, now: Now) -> Result<usize, WriteError> {
-        todo!()
-    }
-    /// Makes own entries of `source` in `space` exactly these. Restates. Returns (written, withdrawn).
-    pub fn replace_all(
-        &mut self,
-        space: SpaceId,
-        entries: Vec<(Key, Value)>,
-        source: Source,
-        now: Now,
-    ) -> Result<(usize, usize), WriteError> {
-        todo!()
-    }
-    /// Own entries of `source` in `space`, ordered by key.
-    pub fn own(&self, space: SpaceId, source: Source) -> Vec<(Key, Value)> {
-        todo!()
-    }
-    pub fn set_attribute(
-        &mut self,
-        name: &str,
-        text: Option<&str>,
-        now: Now,
-    ) -> Result<Result<bool, AttributeError>, WriteError> {
-        todo!()
-    }
-    /// Replaces the announced addresses (at most `MAX_ADDRESSES` are kept).
-    pub fn set_addresses(&mut self, addresses: Vec<String>, now: Now) {
-        todo!()
-    }
-    pub fn mark_source(&mut self, source: Source, silent_for: Option<Duration>, now: Now) -> Result<(), WriteError> {
-        todo!()
-    }
-    pub fn settle(&mut self, now: Now) {
-        todo!()
-    }
-    /// Says goodbye: afterwards every write is refused.
-    pub fn leave(&mut self, now: Now) {
-        todo!()
-    }
+
+    /// What is shown of one key.
     pub fn get(&self, key: &Key, now: Now) -> Option<Shown<Value>> {
-        todo!()
+        self.view.get(&self.store, key, now)
     }
+
+    /// Everything shown in a space that matches, ordered by key.
     pub fn list(&self, space: SpaceId, pattern: &Pattern, now: Now) -> Vec<Shown<Value>> {
-        todo!()
+        self.view.list(&self.store, space, pattern, now)
     }
+
+    /// How many keys are shown in a space.
     pub fn count(&self, space: SpaceId) -> usize {
-        todo!()
+        self.view.count(space)
     }
+
+    /// Why a key shows what it shows.
     pub fn explain(&self, key: &Key, now: Now) -> Option<Explanation<Value>> {
-        todo!()
+        self.view.explain(&self.store, key, now)
     }
+
+    /// Begins to follow a space. `hidden`: also changes of contributions that leave what is shown as it is.
     pub fn watch(&mut self, space: SpaceId, pattern: Pattern, hidden: bool) -> WatchId {
-        todo!()
+        self.view.watches.add(space, pattern, hidden)
     }
+
+    /// Ends a watch.
     pub fn unwatch(&mut self, id: WatchId) {
-        todo!()
+        self.view.watches.remove(id);
     }
+
+    /// A watcher's next item.
     pub fn poll_watch(&mut self, id: WatchId, now: Now) -> Option<Watched> {
-        todo!()
+        self.view.poll_watch(&self.store, id, now)
     }
+
+    /// The watchers that got something since this was last asked.
     pub fn take_woken(&mut self) -> BTreeSet<WatchId> {
-        todo!()
+        self.view.watches.take_woken()
     }
+
+    /// The other replicas, ordered by id.
     pub fn members(&self, now: Now) -> Vec<Member> {
-        todo!()
+        let mono = mono_ms(now);
+        let others = self.store.iter().filter(|(index, _)| *index != Store::OWN);
+        others
+            .map(|(_, origin)| Member {
+                replica: origin.replica,
+                incarnation: origin.map.incarnation(),
+                record: origin.record.clone(),
+                standing: if origin.left() { Standing::Gone } else { origin.lease.standing },
+                left: origin.left(),
+                age: origin.lease.proved_age(mono).map(super::evaluate::span),
+                clock_skew_ms: self.sync.skew(origin.replica),
+                entries: origin.map.len(),
+            })
+            .collect()
     }
-    /// What this node says of itself.
-    pub fn record(&self) -> &NodeRecord {
-        todo!()
-    }
+
+    /// The root of the store: equal digests mean equal stores.
     pub fn digest(&self) -> Digest {
-        todo!()
+        self.store.digest()
     }
+
+    /// How much of every origin is known here, our own included, ordered by replica.
+    pub fn maps(&self) -> Vec<MapSummary> {
+        let maps = self.store.iter().map(|(_, origin)| MapSummary {
+            replica: origin.replica,
+            incarnation: origin.map.incarnation(),
+            head: origin.map.head(),
+            watermark: origin.map.watermark(),
+            entries: origin.map.len(),
+            hash: origin.map.hash(),
+        });
+        maps.collect()
+    }
+
+    /// Whether a first exchange with a peer is done, or there was none for 5 s.
     pub fn is_ready(&self) -> bool {
-        todo!()
+        self.ready
     }
+
+    /// Who this is.
     pub fn id(&self) -> ReplicaId {
-        todo!()
+        self.identity.replica()
     }
+
+    /// Its life. Changes once at most.
     pub fn incarnation(&self) -> Incarnation {
-        todo!()
+        self.store.own().map.incarnation()
     }
+
     /// Every stamp handed out or observed is at most this.
     pub fn last_hlc(&self) -> Hlc {
-        todo!()
+        self.own.clock.last()
     }
+
+    /// What it has done since its start.
     pub fn counters(&self) -> &Counters {
-        todo!()
+        &self.counters
     }
+
+    /// What it was told at its start.
     pub fn config(&self) -> &Config {
-        todo!()
+        &self.config
+    }
+
+    /// Checks that what is shown is what the store makes of it from nothing, and that every bound holds.
+    ///
+    /// Costs as much as everything stored: for tests and the simulator.
+    ///
+    /// # Panics
+    /// When an invariant is broken, naming it.
+    pub fn check_invariants(&self) {
+        if let Err(key) = self.view.recomputed(&self.store, self.now) {
+            panic!("what is shown of {key} differs from what the store makes of it");
+        }
+        assert!(self.sync.staged_entries() <= self.config.limits.staged_entries, "staged entries are bounded");
+        assert!(self.own.queued_frames <= self.config.limits.outgoing_frames, "outgoing frames are bounded");
+        for (index, origin) in self.store.iter() {
+            assert!(origin.pending.len() <= self.config.limits.pending_ranges, "pending ranges are bounded");
+            let proved = origin.latest().map_or(0, |header| header.head);
+            assert!(index == Store::OWN || origin.map.head() <= proved, "no head beyond a signed header");
+        }
+    }
+}
+
+/// How much is known of one origin. Equal incarnations and heads mean equal hashes, on any two replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MapSummary {
+    /// The origin.
+    pub replica: ReplicaId,
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// The highest seq below which nothing is missing.
+    pub head: u64,
+    /// Below this seq tombstones have been forgotten here.
+    pub watermark: u64,
+    /// How many keys have a value.
+    pub entries: usize,
+    /// The hash of all of them.
+    pub hash: u128,
+}
+
+fn ms(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+/// SplitMix64 (Steele, Lea and Flood 2014): small, and the same on every machine.
+#[derive(Debug)]
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`, which is not 0.
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).expect("below a usize")
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::codec::{DecodeError, push, push_entries, take, take_entries};
 use super::header::SignedHeader;
 use super::keys::MeshId;
+use super::sync::Alive;
 use crate::crdt::{Entry, MAX_SEQ};
 use crate::model::Key;
 
@@ -26,8 +27,8 @@ pub struct Part {
     pub after: u64,
     /// Set in the last piece: where the whole delta ends, the answerer's head at this moment.
     pub upto: Option<u64>,
-    /// How long ago the answerer last knew the origin alive; `None` when it cannot tell.
-    pub age_ms: Option<u64>,
+    /// When the answerer last knew the origin alive; `None` when it cannot tell.
+    pub alive: Option<Alive>,
     /// In ascending seq, after `after`.
     pub entries: Vec<(Key, Entry)>,
 }
@@ -41,7 +42,7 @@ struct PartBytes<'a> {
     base: u64,
     after: u64,
     upto: Option<u64>,
-    age_ms: Option<u64>,
+    alive: Option<Alive>,
     #[serde(borrow)]
     entries: &'a [u8],
 }
@@ -57,7 +58,7 @@ impl Part {
             base: self.base,
             after: self.after,
             upto: self.upto,
-            age_ms: self.age_ms,
+            alive: self.alive,
             entries: &entries,
         };
         push(bytes, &record);
@@ -74,7 +75,7 @@ impl Part {
             base: record.base,
             after: record.after,
             upto: record.upto,
-            age_ms: record.age_ms,
+            alive: record.alive,
             entries: take_entries(record.entries, record.after)?,
         };
         part.check()?;

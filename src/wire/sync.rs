@@ -83,14 +83,21 @@ pub struct HeadInfo {
     pub shard: u16,
     /// How far it is known without gaps.
     pub head: Head,
-    /// `up` of the latest header known, to anchor the age.
-    pub up_ms: u64,
-    /// How long ago the teller last knew the origin alive; `None` when it cannot tell.
-    pub age_ms: Option<u64>,
+    /// When the teller last knew the origin alive; `None` when it cannot tell.
+    pub alive: Option<Alive>,
     /// Whether the origin has said that it leaves.
     pub left: bool,
     /// Whether the origin has said that it settled.
     pub settled: bool,
+}
+
+/// When someone last knew an origin alive, on two clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alive {
+    /// So many ms before this message was made.
+    pub age_ms: u64,
+    /// The origin's own clock then: ms since its start.
+    pub up_ms: u64,
 }
 
 /// What is wanted of one origin.

@@ -1,0 +1,255 @@
+//! How long an origin is believed: from its own signs of life alone.
+//!
+//! All times are ms on the local monotonic clock. What a lease says is a local opinion and never written
+//! anywhere.
+
+use super::config::Timing;
+use super::member::Standing;
+use crate::wire::Alive;
+
+/// How much slower than ours an origin's clock may run: the least delay seen is allowed to rise by this many
+/// µs a ms.
+const DRIFT_US_PER_MS: i64 = 1;
+
+/// The lease of one life of one origin.
+///
+/// A sign of life counts not when it arrives but when it was sent, so that a stalled link that releases old
+/// beats does not revive the dead. The time of sending is estimated as `up` (the origin's own clock, in the
+/// signed header) plus an offset. True offsets are at most `arrival − up` of any frame, and at least
+/// `asked − up` of any answer, since what answers a question was sent after it. The first of these two alone
+/// would believe a single stalled frame, so nothing is believed before the second is known: until then the
+/// lease is not *anchored* and the origin stands no better than suspect.
+#[derive(Debug, Clone)]
+pub(super) struct Lease {
+    /// When this life was first heard of.
+    known_at: i64,
+    /// When it was last alive, as far as is proved.
+    alive_at: Option<i64>,
+    /// Estimated `sent − up`, in µs, and when it was last adjusted, in ms.
+    offset: Option<(i64, i64)>,
+    anchored: bool,
+    /// The origin's own beat interval.
+    beat: i64,
+    /// When an anchor was last asked for.
+    asked_at: Option<i64>,
+    /// As of the last look; what users have been shown.
+    pub(super) standing: Standing,
+}
+
+/// The spans of a lease, in ms.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spans {
+    stale: i64,
+    gone: i64,
+    retry: i64,
+}
+
+impl Spans {
+    pub(super) fn new(timing: &Timing) -> Self {
+        let ms = |span: std::time::Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 4);
+        Self { stale: ms(timing.stale_after), gone: ms(timing.gone_after), retry: ms(timing.retry) }
+    }
+}
+
+impl Lease {
+    /// The lease of a life just heard of.
+    pub(super) fn new(now: i64) -> Self {
+        Self {
+            known_at: now,
+            alive_at: None,
+            offset: None,
+            anchored: false,
+            beat: 0,
+            asked_at: None,
+            standing: Standing::Suspect,
+        }
+    }
+
+    /// A signed frame of this life arrived, newer than all before it.
+    pub(super) fn renew(&mut self, now: i64, up: i64, beat: i64) {
+        self.beat = beat;
+        let most = now.saturating_sub(up).saturating_mul(1000);
+        let offset = self.offset_at(now).map_or(most, |offset| offset.min(most));
+        self.offset = Some((offset, now));
+        if self.anchored {
+            self.prove((offset / 1000).saturating_add(up).min(now));
+        }
+    }
+
+    /// The origin, whose clock stood at `up`, was alive `age` before the moment `asked`, at which we sent the
+    /// question that this answers. The origin's own answer has age 0; a relay's is what it knows.
+    ///
+    /// A relay's answer starts the lease of a life we had no proof of; it never renews one.
+    pub(super) fn anchor(&mut self, now: i64, asked: i64, age: i64, up: i64, own_answer: bool) {
+        let alive = asked.saturating_sub(age);
+        let least = alive.saturating_sub(up).saturating_mul(1000);
+        // A machine that was suspended from outside lags behind its earlier offset: the proof stands above it.
+        // At the first anchor, frames so far may all have been stalled: the estimate stays near the proof.
+        let slack = if self.anchored { i64::MAX } else { SLACK_US };
+        let offset = self.offset_at(now).unwrap_or(least).clamp(least, least.saturating_add(slack));
+        self.offset = Some((offset, now));
+        if own_answer || !self.anchored {
+            self.prove(alive);
+        }
+        self.anchored = true;
+    }
+
+    /// Whether an answer is needed to know how old this origin's frames are. Says so once per retry interval.
+    pub(super) fn wants_anchor(&mut self, now: i64, spans: &Spans) -> bool {
+        let doubtful = !self.anchored || self.age(now) > spans.stale / 2;
+        let asked = self.asked_at.is_some_and(|asked| now - asked < spans.retry);
+        if doubtful && !asked {
+            self.asked_at = Some(now);
+        }
+        doubtful && !asked
+    }
+
+    /// How long ago it was last alive, or first heard of when that is not known.
+    pub(super) fn age(&self, now: i64) -> i64 {
+        (now - self.alive_at.unwrap_or(self.known_at)).max(0)
+    }
+
+    /// How long ago it was last alive, when that is proved.
+    pub(super) fn proved_age(&self, now: i64) -> Option<i64> {
+        self.anchored.then(|| self.age(now))
+    }
+
+    /// What to tell others: only what is proved.
+    pub(super) fn alive(&self, now: i64) -> Option<Alive> {
+        let age_ms = u64::try_from(self.proved_age(now)?).ok()?;
+        let (offset, _) = self.offset?;
+        let up_ms = u64::try_from(self.alive_at? - offset / 1000).unwrap_or_default();
+        Some(Alive { age_ms, up_ms })
+    }
+
+    /// When its clock stood at `up`, on ours.
+    pub(super) fn local_time(&self, up: i64) -> Option<i64> {
+        self.offset.map(|(offset, _)| (offset / 1000).saturating_add(up))
+    }
+
+    /// How it stands at `now`.
+    pub(super) fn standing_at(&self, now: i64, spans: &Spans) -> Standing {
+        let (stale, gone) = self.spans(spans);
+        let age = self.age(now);
+        if age >= gone {
+            Standing::Gone
+        } else if age >= stale || !self.anchored {
+            Standing::Suspect
+        } else {
+            Standing::Alive
+        }
+    }
+
+    /// When its standing changes next, if nothing is heard.
+    pub(super) fn next_change(&self, now: i64, spans: &Spans) -> Option<i64> {
+        let (stale, gone) = self.spans(spans);
+        let since = self.alive_at.unwrap_or(self.known_at);
+        [since.saturating_add(stale), since.saturating_add(gone)].into_iter().find(|at| *at > now)
+    }
+
+    fn spans(&self, spans: &Spans) -> (i64, i64) {
+        let stale = spans.stale.max(self.beat.saturating_mul(3));
+        (stale, spans.gone.max(stale))
+    }
+
+    fn prove(&mut self, alive: i64) {
+        self.alive_at = Some(self.alive_at.map_or(alive, |known| known.max(alive)));
+    }
+
+    fn offset_at(&self, now: i64) -> Option<i64> {
+        self.offset.map(|(offset, at)| offset.saturating_add((now - at).max(0) * DRIFT_US_PER_MS))
+    }
+}
+
+/// How far above the proved offset the first estimate may lie: answers take a round trip, frames half of one.
+const SLACK_US: i64 = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spans() -> Spans {
+        Spans::new(&Timing::default())
+    }
+
+    #[test]
+    fn silence_makes_suspect_and_then_gone() {
+        let mut lease = Lease::new(0);
+        lease.anchor(10, 0, 0, 5_000, true);
+        lease.renew(1_000, 6_000, 1_000);
+        assert_eq!(lease.standing_at(3_900, &spans()), Standing::Alive);
+        assert_eq!(lease.next_change(3_000, &spans()), Some(4_000));
+        assert_eq!(lease.standing_at(4_000, &spans()), Standing::Suspect);
+        assert_eq!(lease.standing_at(11_000, &spans()), Standing::Gone);
+    }
+
+    /// A link stalls; the origin dies; the link releases what it held.
+    #[test]
+    fn old_beats_released_late_do_not_revive() {
+        let mut lease = Lease::new(0);
+        lease.anchor(0, 0, 0, 0, true);
+        lease.renew(1_000, 1_000, 1_000);
+        for up in [2_000, 3_000, 4_000, 5_000] {
+            lease.renew(60_000, up, 1_000);
+        }
+        assert_eq!(lease.standing_at(60_000, &spans()), Standing::Gone);
+        assert!(lease.age(60_000) >= 54_900, "{}", lease.age(60_000));
+    }
+
+    /// The first frame ever may be an old one that a relay remembered.
+    #[test]
+    fn a_first_frame_alone_is_not_believed() {
+        let mut lease = Lease::new(0);
+        lease.renew(0, 1_000, 1_000);
+        assert_eq!(lease.standing_at(0, &spans()), Standing::Suspect);
+        assert!(lease.wants_anchor(0, &spans()));
+        assert!(!lease.wants_anchor(10, &spans()), "asks once per retry interval");
+        // A relay knows better: dead for 20 s, with its clock at 1,000.
+        lease.anchor(20, 10, 20_000, 1_000, false);
+        assert_eq!(lease.standing_at(20, &spans()), Standing::Gone);
+        lease.renew(30, 900, 1_000);
+        assert_eq!(lease.standing_at(30, &spans()), Standing::Gone);
+    }
+
+    #[test]
+    fn relayed_news_never_renews() {
+        let mut lease = Lease::new(0);
+        lease.anchor(0, 0, 0, 0, true);
+        lease.anchor(20_000, 20_000, 0, 20_000, false);
+        assert_eq!(lease.standing_at(20_000, &spans()), Standing::Gone);
+    }
+
+    /// A hypervisor stops the machine for a minute; its clock does not notice.
+    #[test]
+    fn a_machine_that_was_frozen_is_believed_again_once_it_answers() {
+        let mut lease = Lease::new(0);
+        lease.anchor(0, 0, 0, 0, true);
+        lease.renew(1_000, 1_000, 1_000);
+        lease.renew(61_500, 1_500, 1_000);
+        assert_eq!(lease.standing_at(61_500, &spans()), Standing::Gone);
+        assert!(lease.wants_anchor(61_500, &spans()));
+        lease.anchor(61_520, 61_510, 0, 1_515, true);
+        lease.renew(62_500, 2_500, 1_000);
+        assert_eq!(lease.standing_at(63_000, &spans()), Standing::Alive);
+    }
+
+    #[test]
+    fn a_slow_clock_is_followed() {
+        let mut lease = Lease::new(0);
+        lease.anchor(0, 0, 0, 0, true);
+        // 500 ppm slow: after 10,000 s its clock is 5 s behind.
+        for second in 1..=10_000 {
+            lease.renew(second * 1_000, second * 1_000 - second / 2, 1_000);
+        }
+        assert_eq!(lease.standing_at(10_000_500, &spans()), Standing::Alive);
+    }
+
+    #[test]
+    fn rare_beats_stretch_the_lease() {
+        let mut lease = Lease::new(0);
+        lease.anchor(0, 0, 0, 0, true);
+        lease.renew(0, 0, 10_000);
+        assert_eq!(lease.standing_at(29_000, &spans()), Standing::Alive);
+        assert_eq!(lease.standing_at(30_000, &spans()), Standing::Gone);
+    }
+}

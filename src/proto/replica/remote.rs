@@ -1,0 +1,291 @@
+//! What others say: frames, heads, parts.
+
+use super::super::io::{Now, Output, Report, RequestId};
+use super::super::store::{HeaderNews, OriginIndex, Store};
+use super::super::sync::{Asked, Progress};
+use super::super::view::mono_ms;
+use super::{Replica, ms};
+use crate::crdt::Delta;
+use crate::model::ReplicaId;
+use crate::wire::{About, Answer, Body, Digest, Frame, HeadInfo, Kind, Part, Response, SignedHeader};
+
+/// Answers that took longer than this many ms say too little about the other's wall clock.
+const MAX_SKEW_ROUND_TRIP_MS: i64 = 2_000;
+
+impl Replica {
+    pub(super) fn on_frame(&mut self, from: ReplicaId, frame: Frame) {
+        self.counters.frames_received += 1;
+        let (signed, body) = frame.into_parts();
+        let header = signed.header().clone();
+        let Some((index, later)) = self.note_header(signed) else { return };
+        let mono = mono_ms(self.now);
+        let origin = self.store.get_mut(index);
+        if later && header.kind != Kind::Leave {
+            let up = i64::try_from(header.up_ms).unwrap_or(i64::MAX / 4);
+            origin.lease.renew(mono, up, i64::from(header.beat_ms));
+            if origin.lease.wants_anchor(mono, &self.spans) {
+                self.seek_anchor(from, header.replica);
+            }
+            self.restand(index);
+        }
+        if let Body::Delta(delta) = body {
+            self.apply(index, delta);
+        }
+        let head = self.store.get(index).head();
+        if header.head() > head {
+            // Whoever handed it over may lack the same; the origin itself has it, so it is asked first.
+            self.sync.want(header.replica, header.head(), from);
+            self.sync.want(header.replica, header.head(), header.replica);
+        }
+    }
+
+    /// Asks how old the news of `origin` is: itself, or whoever hands on its frames.
+    fn seek_anchor(&mut self, from: ReplicaId, origin: ReplicaId) {
+        if self.sync.is_up(origin) {
+            self.sync.compare_with(origin);
+        } else {
+            self.sync.ask_heads(from, None);
+        }
+    }
+
+    /// Takes in a signed header, whoever relayed it. Returns the origin, and whether the header is later than
+    /// all known before; `None` when it is our own or is not taken.
+    fn note_header(&mut self, signed: SignedHeader) -> Option<(OriginIndex, bool)> {
+        let header = signed.header().clone();
+        if header.replica == self.id() {
+            self.on_own_header(header.incarnation, header.frame);
+            return None;
+        }
+        let mono = mono_ms(self.now);
+        if self.store.find(header.replica).is_none() {
+            if self.store.len() >= self.config.limits.origins {
+                self.counters.reject("origins");
+                self.report(Report::Full { limit: "origins" });
+                return None;
+            }
+            if !self.graves.lift(header.replica, header.incarnation, header.frame) {
+                self.counters.reject("grave");
+                return None;
+            }
+        }
+        let index = self.store.find_or_add(header.replica, header.incarnation, mono);
+        let before = self.store.get(index).left();
+        let news = self.store.get_mut(index).note(signed, mono);
+        match &news {
+            HeaderNews::Nothing => {}
+            HeaderNews::Later => self.drop_settled(index),
+            HeaderNews::NewLife(keys) => {
+                self.sync.give_up(header.replica);
+                self.store.get_mut(index).record = None;
+                self.refresh(index, keys);
+                self.drop_settled(index);
+                self.outbox.push_back(Output::MembersChanged);
+            }
+        }
+        if self.store.get(index).left() != before {
+            let keys = self.store.get(index).keys();
+            self.refresh(index, &keys);
+            self.outbox.push_back(Output::MembersChanged);
+        }
+        self.restand(index);
+        Some((index, news != HeaderNews::Nothing))
+    }
+
+    fn drop_settled(&mut self, index: OriginIndex) {
+        let keys = self.store.get_mut(index).drop_settled();
+        self.refresh(index, &keys);
+    }
+
+    /// Applies a delta of another origin.
+    fn apply(&mut self, index: OriginIndex, delta: Delta) {
+        assert_ne!(index, Store::OWN, "a delta of our own origin is never applied");
+        let limit = self.config.limits.entries_per_origin;
+        let origin = self.store.get_mut(index);
+        if origin.map.len().max(delta.entries.len()) > limit {
+            self.counters.reject("entries");
+            self.report(Report::Full { limit: "entries_per_origin" });
+            return;
+        }
+        let outcome = origin.accept(delta, self.config.limits.pending_ranges, mono_ms(self.now));
+        let (replica, head) = (origin.replica, origin.head());
+        self.counters.deltas_old += u64::from(outcome.old);
+        self.counters.deltas_early += u64::from(outcome.early);
+        if outcome.full {
+            self.counters.reject("pending");
+        }
+        self.counters.entries_applied += outcome.changed.len() as u64;
+        self.counters.resets_applied += u64::from(outcome.reset && !outcome.old);
+        self.observe(index, &outcome.changed);
+        self.refresh(index, &outcome.changed);
+        self.drop_settled(index);
+        self.sync.got(replica, head);
+    }
+
+    /// Learns the stamps of what was written, so that later writes here are above them.
+    fn observe(&mut self, index: OriginIndex, changed: &[crate::model::Key]) {
+        let drift = u64::try_from(ms(self.config.timing.max_clock_drift)).unwrap_or_default();
+        let map = &self.store.get(index).map;
+        for entry in changed.iter().filter_map(|key| map.get(key)) {
+            self.own.clock.observe(entry.hlc(), self.now.wall_ms, drift);
+        }
+    }
+
+    pub(super) fn on_response(&mut self, from: ReplicaId, id: RequestId, response: Response) {
+        let Some(asking) = self.sync.answered(from, id) else {
+            self.counters.reject("late");
+            return;
+        };
+        match (asking.what, response.answer) {
+            (Asked::Root(_), Answer::Equal) => {
+                self.counters.rounds_equal += 1;
+                self.ready = true;
+            }
+            (Asked::Root(root), Answer::Heads { heads, more }) => {
+                self.counters.rounds_unequal += 1;
+                self.compare(from, heads, None, more, asking.sent_at, Some(root));
+            }
+            (Asked::Heads(after), Answer::Heads { heads, more }) => {
+                self.compare(from, heads, after, more, asking.sent_at, None);
+            }
+            (Asked::Have, Answer::Noted) => {}
+            (Asked::Pull(origins), Answer::Parts { parts, more }) => {
+                for part in parts {
+                    self.on_part(from, part, asking.sent_at);
+                }
+                if !more {
+                    self.sync.exhausted(&origins, from);
+                }
+                self.ready |= self.sync.is_complete();
+            }
+            _ => self.counters.reject("answer"),
+        }
+        self.note_about(from, response.about, asking.sent_at);
+    }
+
+    /// The answerer itself was alive after we asked.
+    fn note_about(&mut self, from: ReplicaId, about: About, sent_at: i64) {
+        let mono = mono_ms(self.now);
+        let round_trip = mono - sent_at;
+        if round_trip <= MAX_SKEW_ROUND_TRIP_MS {
+            let wall = |wall_ms: u64| i64::try_from(wall_ms).unwrap_or(i64::MAX / 4);
+            self.sync.set_skew(from, wall(about.wall_ms) - (wall(self.now.wall_ms) - round_trip / 2));
+            self.check_clock();
+        }
+        let Some(index) = self.store.find(from).filter(|index| *index != Store::OWN) else { return };
+        let origin = self.store.get_mut(index);
+        if origin.map.incarnation() == about.incarnation && !origin.left() {
+            let up = i64::try_from(about.up_ms).unwrap_or(i64::MAX / 4);
+            origin.lease.anchor(mono, sent_at, 0, up, true);
+            self.restand(index);
+        }
+    }
+
+    /// Holds a peer's heads against ours: what it has more of we want, what we have more of we offer.
+    fn compare(
+        &mut self,
+        from: ReplicaId,
+        heads: Vec<HeadInfo>,
+        after: Option<ReplicaId>,
+        more: bool,
+        sent_at: i64,
+        root: Option<Digest>,
+    ) {
+        let last = heads.last().map(|info| info.replica);
+        let mut differs = self.note_heads(from, &heads, Some(sent_at));
+        let listed: std::collections::BTreeSet<ReplicaId> = heads.iter().map(|info| info.replica).collect();
+        let unlisted = self.store.after(after).map(|origin| origin.replica);
+        let unlisted = unlisted.take_while(|replica| !more || Some(*replica) <= last);
+        let unlisted: Vec<ReplicaId> = unlisted.filter(|replica| !listed.contains(replica)).collect();
+        for origin in unlisted {
+            differs = true;
+            self.sync.offer(from, origin);
+        }
+        if more && last.is_some() {
+            self.sync.ask_heads(from, last);
+        } else {
+            self.ready |= self.sync.is_complete();
+        }
+        if after.is_none() && !more && !differs && root == Some(self.digest()) {
+            self.counters.reject("diverged");
+            self.report(Report::Diverged { peer: from });
+        }
+    }
+
+    /// Wants what the heads show that we lack, and offers what they show that the peer lacks. `answered`:
+    /// when the question was sent that they answer. Says whether there was any difference.
+    pub(super) fn note_heads(&mut self, from: ReplicaId, heads: &[HeadInfo], answered: Option<i64>) -> bool {
+        let mono = mono_ms(self.now);
+        let forget = ms(self.config.timing.forget_after);
+        let mut differs = false;
+        for info in heads {
+            if info.shard != 0 {
+                self.counters.reject("shard");
+                continue;
+            }
+            let age = info.alive.map(|alive| i64::try_from(alive.age_ms).unwrap_or(i64::MAX / 4));
+            if age.is_some_and(|age| age >= forget) || self.graves.holds(info.replica, info.head.incarnation) {
+                continue;
+            }
+            let Some(index) = self.store.find(info.replica) else {
+                differs = true;
+                self.sync.want(info.replica, info.head, from);
+                continue;
+            };
+            let ours = self.head_info(index);
+            let same_life = ours.head.incarnation == info.head.incarnation;
+            if let (Some(sent_at), Some(alive), true) = (answered, info.alive, same_life && index != Store::OWN) {
+                let up = i64::try_from(alive.up_ms).unwrap_or(i64::MAX / 4);
+                let age = age.unwrap_or_default();
+                self.store.get_mut(index).lease.anchor(mono, sent_at, age, up, info.replica == from);
+                self.restand(index);
+            }
+            let knows = |info: &HeadInfo| (info.head, info.left, info.settled);
+            let (theirs, mine) = (knows(info), knows(&ours));
+            let ahead = |a: (_, bool, bool), b: (_, bool, bool)| a.0 > b.0 || (a.0 == b.0 && (a.1 > b.1 || a.2 > b.2));
+            if ahead(theirs, mine) {
+                differs = true;
+                self.sync.want(info.replica, info.head, from);
+            }
+            if ahead(mine, theirs) {
+                differs = true;
+                self.sync.offer(from, info.replica);
+            }
+        }
+        differs
+    }
+
+    fn on_part(&mut self, from: ReplicaId, part: Part, sent_at: i64) {
+        if part.shard != 0 {
+            self.counters.reject("shard");
+            return;
+        }
+        let header = part.header.header().clone();
+        let Some((index, _)) = self.note_header(part.header.clone()) else { return };
+        let mono = mono_ms(self.now);
+        let origin = self.store.get_mut(index);
+        if origin.map.incarnation() != header.incarnation {
+            return;
+        }
+        if let Some(alive) = part.alive.filter(|_| !origin.left()) {
+            let bounded = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX / 4);
+            origin.lease.anchor(mono, sent_at, bounded(alive.age_ms), bounded(alive.up_ms), false);
+            self.restand(index);
+        }
+        match self.sync.stage(from, part) {
+            Progress::Complete(delta) if delta.check().is_ok() => self.apply(index, delta),
+            Progress::Complete(_) | Progress::Broken => self.counters.reject("part"),
+            Progress::Staged => {}
+            Progress::Full => {
+                self.counters.reject("staged");
+                self.report(Report::Full { limit: "staged_entries" });
+            }
+        }
+        let head = self.store.get(index).head();
+        self.sync.got(header.replica, head);
+    }
+
+    /// Checks nothing, changes nothing: the time of the last input, for what needs one.
+    pub(super) fn time(&self) -> Now {
+        self.now
+    }
+}

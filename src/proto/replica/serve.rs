@@ -1,0 +1,134 @@
+//! Answering what others ask.
+
+use super::super::io::{Output, RequestId};
+use super::super::store::{OriginIndex, Store};
+use super::super::view::mono_ms;
+use super::{Replica, ms};
+use crate::model::ReplicaId;
+use crate::wire::{
+    About, Answer, HeadInfo, Kind, MAX_HEADS_PER_MESSAGE, PART_BUDGET_BYTES, Part, Request, Response, SignedHeader,
+    Want,
+};
+
+/// What a part takes besides its entries: a signed header and some numbers.
+const PART_OVERHEAD_BYTES: usize = 320;
+
+impl Replica {
+    pub(super) fn on_request(&mut self, from: ReplicaId, id: RequestId, request: Request) {
+        let answer = match request {
+            Request::Root(root) if root == self.digest() => Answer::Equal,
+            Request::Root(_) => self.heads(None),
+            Request::Heads(after) => self.heads(after),
+            Request::Have(heads) => {
+                self.note_heads(from, &heads, None);
+                Answer::Noted
+            }
+            Request::Pull(wants) => self.parts(from, &wants),
+        };
+        let now = self.time();
+        let about = About {
+            incarnation: self.incarnation(),
+            up_ms: u64::try_from(mono_ms(now)).unwrap_or_default(),
+            wall_ms: now.wall_ms,
+        };
+        self.outbox.push_back(Output::Respond { to: from, id, response: Response { about, answer } });
+    }
+
+    /// What we have of one origin, as we tell it.
+    pub(super) fn head_info(&self, index: OriginIndex) -> HeadInfo {
+        let info = self.store.get(index).head_info(mono_ms(self.now));
+        if index != Store::OWN {
+            return info;
+        }
+        let (left, settled) = self.own_standing();
+        HeadInfo { alive: None, left, settled, ..info }
+    }
+
+    /// Who has been silent for `forget_after` is not told of, so that it is forgotten everywhere.
+    fn heads(&self, after: Option<ReplicaId>) -> Answer {
+        let mono = mono_ms(self.now);
+        let forget = ms(self.config.timing.forget_after);
+        let mut heads = Vec::new();
+        for origin in self.store.after(after) {
+            let index = self.store.find(origin.replica).expect("an origin of the store is in the store");
+            if index != Store::OWN && origin.lease.age(mono) >= forget {
+                continue;
+            }
+            if heads.len() == MAX_HEADS_PER_MESSAGE {
+                return Answer::Heads { heads, more: true };
+            }
+            heads.push(self.head_info(index));
+        }
+        Answer::Heads { heads, more: false }
+    }
+
+    fn parts(&mut self, from: ReplicaId, wants: &[Want]) -> Answer {
+        let mut parts = Vec::new();
+        let mut budget = PART_BUDGET_BYTES;
+        for want in wants {
+            if budget < 2 * PART_OVERHEAD_BYTES {
+                return Answer::Parts { parts, more: true };
+            }
+            budget -= PART_OVERHEAD_BYTES;
+            let Some(part) = self.part(from, want, budget) else { continue };
+            let complete = part.upto.is_some() || want.replica == from;
+            let bytes: usize = part.entries.iter().map(|(key, entry)| crate::crdt::entry_cost(key, entry)).sum();
+            budget = budget.saturating_sub(bytes);
+            self.counters.entries_served += part.entries.len() as u64;
+            let begins = part.after == part.base;
+            self.counters.resets_served += u64::from(part.reset.is_some() && begins);
+            parts.push(part);
+            if !complete {
+                return Answer::Parts { parts, more: true };
+            }
+        }
+        Answer::Parts { parts, more: false }
+    }
+
+    /// The next piece of what is wanted of one origin, if we have more of it, or newer word from it.
+    fn part(&mut self, from: ReplicaId, want: &Want, budget: usize) -> Option<Part> {
+        let index = self.store.find(want.replica).filter(|_| want.shard == 0)?;
+        let header = self.header(index)?;
+        let origin = self.store.get(index);
+        let (map, head) = (&origin.map, origin.head());
+        let alive = if index == Store::OWN { None } else { origin.lease.alive(mono_ms(self.now)) };
+        let part = |reset, base, after, upto, entries| {
+            Some(Part { header, shard: 0, reset, base, after, upto, alive, entries })
+        };
+        if want.replica == from {
+            // Its own entries are never sent back to it; that there is a later life of it, it must know.
+            return part(None, 0, 0, None, Vec::new());
+        }
+        if want.head.incarnation > head.incarnation {
+            return None;
+        }
+        let known = if want.head.incarnation == head.incarnation { want.head.seq } else { 0 };
+        if known >= head.seq {
+            return part(None, head.seq, head.seq, Some(head.seq), Vec::new());
+        }
+        // A transfer goes on only while nothing was collected that it has not sent yet.
+        let resume = want.resume.filter(|resume| {
+            want.head.incarnation == head.incarnation
+                && resume.cursor >= known
+                && map.watermark() <= resume.cursor.max(resume.reset.unwrap_or_default())
+        });
+        let (reset, base, after) = match resume {
+            Some(resume) if resume.reset.is_some() => (resume.reset, 0, resume.cursor),
+            Some(resume) => (None, known, resume.cursor),
+            None if known >= map.watermark() => (None, known, known),
+            None => (Some(map.watermark()), 0, 0),
+        };
+        let page = map.page(after, budget);
+        let upto = page.last.then_some(head.seq);
+        part(reset, base, after, upto, page.entries)
+    }
+
+    /// The latest header of an origin; for our own, one signed now.
+    fn header(&mut self, index: OriginIndex) -> Option<SignedHeader> {
+        if index == Store::OWN {
+            let (frame, _) = self.sign(Kind::Beat, None);
+            return Some(frame.into_parts().0);
+        }
+        self.store.get(index).header.clone()
+    }
+}

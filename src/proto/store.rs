@@ -1,0 +1,335 @@
+//! What is known of every origin. Converges; knows no time and no liveness.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::lease::Lease;
+use crate::crdt::{Accepted, Delta, Entry, Head, OriginMap};
+use crate::model::{Incarnation, Key, NodeRecord, ReplicaId, SpaceId};
+use crate::wire::{Digest, HeadInfo, Header, Kind, SignedHeader};
+
+/// Names an origin within this store; given again once the origin is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct OriginIndex(u32);
+
+/// What is known of every origin, our own included.
+#[derive(Debug)]
+pub(super) struct Store {
+    by_replica: BTreeMap<ReplicaId, OriginIndex>,
+    origins: Vec<Option<OriginState>>,
+    free: Vec<OriginIndex>,
+    record_key: Key,
+}
+
+/// What is known of one origin.
+#[derive(Debug)]
+pub(super) struct OriginState {
+    pub(super) replica: ReplicaId,
+    pub(super) map: OriginMap,
+    /// The latest header it signed; none for our own origin.
+    pub(super) header: Option<SignedHeader>,
+    /// Deltas that came too early, in no order. Bounded.
+    pub(super) pending: Vec<Delta>,
+    /// What an earlier life said, for readers only: each key until this life writes it, and all of it until
+    /// this life has settled. Never sent, never part of the root.
+    pub(super) previous: Option<OriginMap>,
+    /// What it says of itself.
+    pub(super) record: Option<NodeRecord>,
+    /// What people call it.
+    pub(super) name: Arc<str>,
+    pub(super) lease: Lease,
+    /// When the tombstones here arrived, in ascending seq. Some may be gone again.
+    pub(super) tombstones: VecDeque<(u64, i64)>,
+}
+
+/// What a signed header told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum HeaderNews {
+    /// Nothing: as old as what is known, or older.
+    Nothing,
+    /// A later frame of the life that is known.
+    Later,
+    /// A new life: everything starts afresh. These keys may be shown differently.
+    NewLife(Vec<Key>),
+}
+
+impl OriginState {
+    fn new(replica: ReplicaId, incarnation: Incarnation, now: i64) -> Self {
+        Self {
+            replica,
+            map: OriginMap::new(incarnation),
+            header: None,
+            pending: Vec::new(),
+            previous: None,
+            record: None,
+            name: replica.to_string().into(),
+            lease: Lease::new(now),
+            tombstones: VecDeque::new(),
+        }
+    }
+
+    /// How far it is known without gaps.
+    pub(super) fn head(&self) -> Head {
+        Head { incarnation: self.map.incarnation(), seq: self.map.head() }
+    }
+
+    /// What to tell others of it, a replica that is not our own.
+    pub(super) fn head_info(&self, now: i64) -> HeadInfo {
+        HeadInfo {
+            replica: self.replica,
+            shard: 0,
+            head: self.head(),
+            alive: self.lease.alive(now),
+            left: self.left(),
+            settled: self.latest().is_some_and(|header| header.settled.is_some()),
+        }
+    }
+
+    /// What it says of `key`, and whether an earlier life of it said so.
+    pub(super) fn contribution(&self, key: &Key) -> Option<(&Entry, Incarnation, bool)> {
+        let (entry, incarnation, previous) = match (self.map.get(key), &self.previous) {
+            (Some(entry), _) => (entry, self.map.incarnation(), false),
+            (None, Some(previous)) => (previous.get(key)?, previous.incarnation(), true),
+            (None, None) => return None,
+        };
+        (!entry.is_tombstone()).then_some((entry, incarnation, previous))
+    }
+
+    /// Every key it says something of, now or in the life before.
+    pub(super) fn keys(&self) -> Vec<Key> {
+        let previous = self.previous.iter().flat_map(|map| map.live());
+        let mut keys: Vec<Key> = self.map.live().chain(previous).map(|(key, _)| key.clone()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    /// Whether it has said that it leaves.
+    pub(super) fn left(&self) -> bool {
+        self.latest().is_some_and(|header| header.kind == Kind::Leave)
+    }
+
+    /// Whether it has said all it had to say at its start, and all of that is here.
+    pub(super) fn settled(&self) -> bool {
+        self.latest().and_then(|header| header.settled).is_some_and(|seq| seq <= self.map.head())
+    }
+
+    /// The latest that it signed.
+    pub(super) fn latest(&self) -> Option<&Header> {
+        self.header.as_ref().map(SignedHeader::header)
+    }
+
+    /// Takes in a header of this origin. Only later frames of this life, and later lives, change anything.
+    pub(super) fn note(&mut self, signed: SignedHeader, now: i64) -> HeaderNews {
+        let header = signed.header();
+        let known = (self.map.incarnation(), self.latest().map_or(0, |latest| latest.frame));
+        if (header.incarnation, header.frame) <= known {
+            return HeaderNews::Nothing;
+        }
+        let news = if header.incarnation > self.map.incarnation() {
+            let keys = self.begin_life(header.incarnation, now);
+            HeaderNews::NewLife(keys)
+        } else {
+            HeaderNews::Later
+        };
+        self.header = Some(signed);
+        news
+    }
+
+    fn begin_life(&mut self, incarnation: Incarnation, now: i64) -> Vec<Key> {
+        let old = std::mem::replace(&mut self.map, OriginMap::new(incarnation));
+        let overlaid = match self.previous.take() {
+            Some(previous) => overlay(previous, &old),
+            None => old,
+        };
+        self.previous = (!overlaid.is_empty()).then_some(overlaid);
+        self.pending.clear();
+        self.tombstones.clear();
+        self.lease = Lease::new(now);
+        self.keys()
+    }
+
+    /// Drops what is left of the earlier life once this one has settled. Returns the keys it spoke of.
+    pub(super) fn drop_settled(&mut self) -> Vec<Key> {
+        if self.previous.is_none() || !self.settled() {
+            return Vec::new();
+        }
+        let previous = self.previous.take().into_iter();
+        previous.flat_map(|map| map.live().map(|(key, _)| key.clone()).collect::<Vec<_>>()).collect()
+    }
+
+    /// Applies a delta and whatever pending ranges follow from it, or keeps it for later.
+    pub(super) fn accept(&mut self, delta: Delta, pending_limit: usize, now: i64) -> Outcome {
+        let before = (self.map.incarnation(), self.map.head());
+        let mut outcome = Outcome::default();
+        outcome.reset = delta.reset.is_some();
+        match self.map.accept(delta) {
+            Accepted::Old => outcome.old = true,
+            Accepted::Early(delta) => {
+                outcome.early = true;
+                outcome.full = !self.keep(delta, pending_limit);
+            }
+            Accepted::Applied(changed) => outcome.changed = changed,
+        }
+        while let Some(next) = self.take_pending() {
+            match self.map.accept(next) {
+                Accepted::Applied(changed) => outcome.changed.extend(changed),
+                Accepted::Old => {}
+                Accepted::Early(_) => unreachable!("a pending range is taken only when it follows the head"),
+            }
+        }
+        for key in &outcome.changed {
+            if let Some(entry) = self.map.get(key).filter(|entry| entry.is_tombstone()) {
+                self.tombstones.push_back((entry.seq(), now));
+            }
+        }
+        assert!((self.map.incarnation(), self.map.head()) >= before, "heads never go back");
+        outcome
+    }
+
+    fn keep(&mut self, delta: Delta, limit: usize) -> bool {
+        if self.pending.iter().any(|held| held.base <= delta.base && delta.upto <= held.upto) {
+            return true;
+        }
+        self.pending.retain(|held| held.base < delta.base || delta.upto < held.upto);
+        let room = self.pending.len() < limit;
+        if room {
+            self.pending.push(delta);
+        }
+        room
+    }
+
+    fn take_pending(&mut self) -> Option<Delta> {
+        let head = self.map.head();
+        self.pending.retain(|held| held.upto > head);
+        let next = self.pending.iter().position(|held| held.base <= head)?;
+        Some(self.pending.swap_remove(next))
+    }
+}
+
+/// What became of a delta.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Keys written or withdrawn.
+    pub(super) changed: Vec<Key>,
+    pub(super) old: bool,
+    pub(super) early: bool,
+    /// It was early, and there was no room to keep it.
+    pub(super) full: bool,
+    pub(super) reset: bool,
+}
+
+/// What two lives said, the later one on top; a view only, whose seqs mean nothing.
+fn overlay(below: OriginMap, above: &OriginMap) -> OriginMap {
+    let mut both = OriginMap::new(above.incarnation());
+    let hidden = below.live().filter(|(key, _)| above.get(key).is_none());
+    for (key, entry) in hidden.chain(above.live()) {
+        both.write(key.clone(), entry.hlc(), entry.content().clone());
+    }
+    both
+}
+
+impl Store {
+    /// A store that knows only its own origin, under [`Store::OWN`].
+    pub(super) fn new(me: ReplicaId, incarnation: Incarnation) -> Self {
+        let own = OriginState::new(me, incarnation, 0);
+        Self {
+            by_replica: BTreeMap::from([(me, Self::OWN)]),
+            origins: vec![Some(own)],
+            free: Vec::new(),
+            record_key: Key::new(SpaceId::NODES, NodeRecord::KEY).expect("a short name"),
+        }
+    }
+
+    /// Our own origin.
+    pub(super) const OWN: OriginIndex = OriginIndex(0);
+
+    pub(super) fn own(&self) -> &OriginState {
+        self.get(Self::OWN)
+    }
+
+    pub(super) fn own_mut(&mut self) -> &mut OriginState {
+        self.get_mut(Self::OWN)
+    }
+
+    /// The key under which every node's record lies.
+    pub(super) fn record_key(&self) -> &Key {
+        &self.record_key
+    }
+
+    pub(super) fn find(&self, replica: ReplicaId) -> Option<OriginIndex> {
+        self.by_replica.get(&replica).copied()
+    }
+
+    /// The origin of `replica`, made if it is new.
+    pub(super) fn find_or_add(&mut self, replica: ReplicaId, incarnation: Incarnation, now: i64) -> OriginIndex {
+        if let Some(index) = self.find(replica) {
+            return index;
+        }
+        let state = OriginState::new(replica, incarnation, now);
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                self.origins.push(None);
+                OriginIndex(u32::try_from(self.origins.len() - 1).expect("origins are limited far below 2^32"))
+            }
+        };
+        self.origins[index.0 as usize] = Some(state);
+        self.by_replica.insert(replica, index);
+        index
+    }
+
+    /// Forgets an origin. Its keys must have been taken out of the view.
+    pub(super) fn remove(&mut self, index: OriginIndex) -> OriginState {
+        assert_ne!(index, Self::OWN, "a replica never forgets itself");
+        let state = self.origins[index.0 as usize].take().expect("an index names an origin until it is removed");
+        self.by_replica.remove(&state.replica);
+        self.free.push(index);
+        state
+    }
+
+    pub(super) fn get(&self, index: OriginIndex) -> &OriginState {
+        self.origins[index.0 as usize].as_ref().expect("an index names an origin until it is removed")
+    }
+
+    pub(super) fn get_mut(&mut self, index: OriginIndex) -> &mut OriginState {
+        self.origins[index.0 as usize].as_mut().expect("an index names an origin until it is removed")
+    }
+
+    /// All origins, ordered by replica.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (OriginIndex, &OriginState)> {
+        self.by_replica.values().map(|index| (*index, self.get(*index)))
+    }
+
+    /// Origins ordered by replica, from the one after `after`.
+    pub(super) fn after(&self, after: Option<ReplicaId>) -> impl Iterator<Item = &OriginState> {
+        let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        self.by_replica.range((from, std::ops::Bound::Unbounded)).map(|(_, index)| self.get(*index))
+    }
+
+    /// How many origins are known, our own included.
+    pub(super) fn len(&self) -> usize {
+        self.by_replica.len()
+    }
+
+    /// The root: equal roots mean equal stores.
+    pub(super) fn digest(&self) -> Digest {
+        let mut hasher = Sha256::new();
+        for (_, origin) in self.iter() {
+            // Only heard of, nothing known: no different from not heard of at all.
+            if origin.map.head() == 0 {
+                continue;
+            }
+            hasher.update(origin.replica.public_key());
+            hasher.update(0u16.to_le_bytes());
+            hasher.update(origin.map.incarnation().0.to_le_bytes());
+            hasher.update(origin.map.head().to_le_bytes());
+            hasher.update(origin.map.hash().to_le_bytes());
+        }
+        let hash: [u8; 32] = hasher.finalize().into();
+        Digest(hash[..16].try_into().expect("half of 32 bytes"))
+    }
+}

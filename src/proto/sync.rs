@@ -1,0 +1,401 @@
+//! Whom to ask for what: the bookkeeping of anti-entropy.
+//!
+//! Decides nothing about data. Knows the peers that can be asked, what is missing and who has it, what is
+//! being transferred in parts, and which question is out to whom: at most one to each peer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use smallvec::SmallVec;
+
+use super::io::RequestId;
+use super::store::Store;
+use crate::crdt::{Delta, Entry, Head};
+use crate::model::{Incarnation, Key, ReplicaId};
+use crate::wire::{Digest, MAX_HEADS_PER_MESSAGE, Part, Request, Resume, Want};
+
+/// Wants in one pull. More would only make the answer longer than one message.
+const MAX_WANTS: usize = 512;
+/// Peers remembered as having what is missing; further ones add nothing.
+const MAX_TELLERS: usize = 4;
+/// An unanswered question is given up after this many ms; the network layer usually says so earlier.
+const GIVE_UP_MS: i64 = 10_000;
+
+/// The bookkeeping of anti-entropy.
+#[derive(Debug)]
+pub(super) struct Sync {
+    peers: BTreeMap<ReplicaId, Peer>,
+    gaps: BTreeMap<ReplicaId, Gap>,
+    staged_entries: usize,
+    staged_limit: usize,
+    next_id: u64,
+    retry_ms: i64,
+}
+
+/// A peer that can be asked.
+#[derive(Debug, Default)]
+struct Peer {
+    asking: Option<Asking>,
+    /// Ask whether it has the same.
+    root: bool,
+    /// Ask for its heads after this replica.
+    heads: Option<Option<ReplicaId>>,
+    /// Tell it that we are ahead in these.
+    offers: BTreeSet<ReplicaId>,
+    /// Its wall clock less ours, in ms.
+    skew_ms: Option<i64>,
+}
+
+/// A question that is out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asking {
+    pub(super) id: RequestId,
+    pub(super) sent_at: i64,
+    pub(super) what: Asked,
+}
+
+/// What was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    Root(Digest),
+    Heads(Option<ReplicaId>),
+    Have,
+    Pull(Vec<ReplicaId>),
+}
+
+/// Something of an origin that others have and we lack.
+#[derive(Debug)]
+struct Gap {
+    /// Closed once this is known here.
+    wanted: Head,
+    tellers: SmallVec<[ReplicaId; MAX_TELLERS]>,
+    asked: Option<(ReplicaId, i64)>,
+    staged: Option<Staged>,
+}
+
+/// The parts of a delta that have arrived so far.
+#[derive(Debug)]
+struct Staged {
+    from: ReplicaId,
+    incarnation: Incarnation,
+    base: u64,
+    reset: Option<u64>,
+    cursor: u64,
+    entries: Vec<(Key, Entry)>,
+}
+
+/// What became of a part.
+#[derive(Debug, PartialEq)]
+pub(super) enum Progress {
+    /// It was the last one: apply this.
+    Complete(Delta),
+    /// Kept; the next is to be asked for.
+    Staged,
+    /// It does not continue what is staged; dropped, and the transfer starts over.
+    Broken,
+    /// No room to keep it; dropped.
+    Full,
+}
+
+impl Sync {
+    pub(super) fn new(retry_ms: i64, staged_limit: usize) -> Self {
+        Self { peers: BTreeMap::new(), gaps: BTreeMap::new(), staged_entries: 0, staged_limit, next_id: 1, retry_ms }
+    }
+
+    /// A peer can be asked, and is: does it have the same? Says whether it is new.
+    pub(super) fn peer_up(&mut self, peer: ReplicaId) -> bool {
+        let new = !self.peers.contains_key(&peer);
+        self.peers.entry(peer).or_default().root |= new;
+        new
+    }
+
+    pub(super) fn peer_down(&mut self, peer: ReplicaId) {
+        self.peers.remove(&peer);
+        for gap in self.gaps.values_mut() {
+            gap.tellers.retain(|teller| *teller != peer);
+            if gap.asked.is_some_and(|(asked, _)| asked == peer) {
+                gap.asked = None;
+            }
+        }
+        self.drop_hopeless();
+    }
+
+    /// A gap nobody has the missing part of is left to the next round; what was staged of it may not fit what
+    /// the next teller has.
+    fn drop_hopeless(&mut self) {
+        self.gaps.retain(|_, gap| {
+            let hopeless = gap.tellers.is_empty();
+            if hopeless {
+                self.staged_entries -= gap.staged.as_ref().map_or(0, |staged| staged.entries.len());
+            }
+            !hopeless
+        });
+    }
+
+    pub(super) fn is_up(&self, peer: ReplicaId) -> bool {
+        self.peers.contains_key(&peer)
+    }
+
+    pub(super) fn peers(&self) -> impl ExactSizeIterator<Item = ReplicaId> {
+        self.peers.keys().copied()
+    }
+
+    /// Asks `peer` whether it has the same, when it is free.
+    pub(super) fn compare_with(&mut self, peer: ReplicaId) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.root = true;
+        }
+    }
+
+    /// Asks `peer` for all its heads, and so for the age of its news, or for those after `after`.
+    pub(super) fn ask_heads(&mut self, peer: ReplicaId, after: Option<ReplicaId>) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.heads.get_or_insert(after);
+        }
+    }
+
+    /// Tells `peer` that we have more of `origin`, when it is free.
+    pub(super) fn offer(&mut self, peer: ReplicaId, origin: ReplicaId) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.offers.insert(origin);
+        }
+    }
+
+    /// `teller` has `wanted` of `origin`, and we do not.
+    pub(super) fn want(&mut self, origin: ReplicaId, wanted: Head, teller: ReplicaId) {
+        if !self.peers.contains_key(&teller) {
+            return;
+        }
+        let gap = self.gaps.entry(origin).or_insert_with(|| Gap {
+            wanted,
+            tellers: SmallVec::new(),
+            asked: None,
+            staged: None,
+        });
+        gap.wanted = gap.wanted.max(wanted);
+        if !gap.tellers.contains(&teller) {
+            if gap.tellers.len() == MAX_TELLERS {
+                gap.tellers.remove(0);
+            }
+            gap.tellers.push(teller);
+        }
+    }
+
+    /// Closes the gap of `origin` when `head` covers it.
+    pub(super) fn got(&mut self, origin: ReplicaId, head: Head) {
+        if self.gaps.get(&origin).is_some_and(|gap| gap.wanted <= head) {
+            self.give_up(origin);
+        }
+    }
+
+    /// Closes the gap of `origin` whatever is missing.
+    pub(super) fn give_up(&mut self, origin: ReplicaId) {
+        if let Some(gap) = self.gaps.remove(&origin) {
+            self.staged_entries -= gap.staged.map_or(0, |staged| staged.entries.len());
+        }
+    }
+
+    /// `teller` has answered all it could about `origins`. Where something is still missing, and it is not in
+    /// the middle of a transfer, it does not have it: it is not asked for it again.
+    pub(super) fn exhausted(&mut self, origins: &[ReplicaId], teller: ReplicaId) {
+        for origin in origins {
+            if let Some(gap) = self.gaps.get_mut(origin)
+                && gap.staged.as_ref().is_none_or(|staged| staged.from != teller)
+            {
+                gap.tellers.retain(|known| *known != teller);
+            }
+        }
+        self.drop_hopeless();
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.gaps.is_empty()
+    }
+
+    /// The question `id` that is out to `peer`, which is free from now on.
+    pub(super) fn answered(&mut self, peer: ReplicaId, id: RequestId) -> Option<Asking> {
+        let peer_state = self.peers.get_mut(&peer)?;
+        let asking = peer_state.asking.take_if(|asking| asking.id == id)?;
+        if let Asked::Pull(origins) = &asking.what {
+            for origin in origins {
+                if let Some(gap) = self.gaps.get_mut(origin) {
+                    gap.asked.take_if(|(asked, _)| *asked == peer);
+                }
+            }
+        }
+        Some(asking)
+    }
+
+    /// The question failed. What it asked for is asked of others first.
+    pub(super) fn failed(&mut self, peer: ReplicaId, id: RequestId) {
+        let Some(asking) = self.answered(peer, id) else { return };
+        if let Asked::Pull(origins) = asking.what {
+            for origin in origins {
+                if let Some(gap) = self.gaps.get_mut(&origin)
+                    && gap.tellers.len() > 1
+                    && let Some(at) = gap.tellers.iter().position(|teller| *teller == peer)
+                {
+                    let last = gap.tellers.remove(at);
+                    gap.tellers.insert(0, last);
+                }
+            }
+        }
+    }
+
+    pub(super) fn set_skew(&mut self, peer: ReplicaId, skew_ms: i64) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.skew_ms = Some(skew_ms);
+        }
+    }
+
+    pub(super) fn skew(&self, peer: ReplicaId) -> Option<i64> {
+        self.peers.get(&peer)?.skew_ms
+    }
+
+    /// The median of the peers' clocks less ours, in ms. One peer alone says nothing about who is wrong.
+    pub(super) fn median_skew(&self) -> Option<i64> {
+        let mut skews: Vec<i64> = self.peers.values().filter_map(|peer| peer.skew_ms).collect();
+        skews.sort_unstable();
+        if skews.len() < 2 { None } else { Some(skews[(skews.len() - 1) / 2]) }
+    }
+
+    /// Takes in a part that `from` sent on our asking.
+    pub(super) fn stage(&mut self, from: ReplicaId, part: Part) -> Progress {
+        let header = part.header.header();
+        let (origin, incarnation) = (header.replica, header.incarnation);
+        let Some(gap) = self.gaps.get_mut(&origin) else {
+            // Not missing any more; a whole delta is as good as a gossiped one.
+            return match part.upto {
+                Some(upto) if part.after == part.base => Progress::Complete(Delta {
+                    incarnation,
+                    base: part.base,
+                    upto,
+                    reset: part.reset,
+                    entries: part.entries,
+                }),
+                _ => Progress::Broken,
+            };
+        };
+        let mut staged = match gap.staged.take() {
+            Some(staged)
+                if staged.from == from
+                    && staged.incarnation == incarnation
+                    && (staged.base, staged.reset, staged.cursor) == (part.base, part.reset, part.after) =>
+            {
+                staged
+            }
+            other => {
+                self.staged_entries -= other.map_or(0, |staged| staged.entries.len());
+                if part.after != part.base {
+                    return Progress::Broken;
+                }
+                let (base, reset) = (part.base, part.reset);
+                Staged { from, incarnation, base, reset, cursor: part.base, entries: Vec::new() }
+            }
+        };
+        if self.staged_entries + part.entries.len() > self.staged_limit {
+            self.staged_entries -= staged.entries.len();
+            return Progress::Full;
+        }
+        if let Some((_, last)) = part.entries.last() {
+            staged.cursor = last.seq();
+        }
+        self.staged_entries += part.entries.len();
+        staged.entries.extend(part.entries);
+        let Some(upto) = part.upto else {
+            gap.staged = Some(staged);
+            return Progress::Staged;
+        };
+        self.staged_entries -= staged.entries.len();
+        let Staged { base, reset, entries, .. } = staged;
+        Progress::Complete(Delta { incarnation, base, upto, reset, entries })
+    }
+
+    /// The next question, if a peer is free for one.
+    pub(super) fn next_request(&mut self, store: &Store, now: i64) -> Option<(ReplicaId, RequestId, Request)> {
+        let (peer, what, request) = self.next_pull(store, now).or_else(|| self.next_round(store, now))?;
+        let id = RequestId(self.next_id);
+        self.next_id += 1;
+        if let Asked::Pull(origins) = &what {
+            for origin in origins {
+                let gap = self.gaps.get_mut(origin).expect("only gaps are pulled");
+                gap.asked = Some((peer, now));
+            }
+        }
+        let state = self.peers.get_mut(&peer).expect("only peers are asked");
+        state.asking = Some(Asking { id, sent_at: now, what });
+        Some((peer, id, request))
+    }
+
+    fn next_pull(&self, store: &Store, now: i64) -> Option<(ReplicaId, Asked, Request)> {
+        let free = |peer: &ReplicaId| self.peers.get(peer).is_some_and(|peer| peer.asking.is_none());
+        let open = |gap: &Gap| gap.asked.is_none_or(|(_, at)| now - at >= self.retry_ms);
+        // The one asked last comes last, unless a transfer from it is half done.
+        let choose = |gap: &Gap| {
+            let half_done = gap.staged.as_ref().map(|staged| staged.from).filter(|_| gap.asked.is_none());
+            half_done.filter(free).or_else(|| gap.tellers.iter().rev().copied().find(free))
+        };
+        let peer = self.gaps.values().filter(|gap| open(gap)).find_map(choose)?;
+        let mine = self.gaps.iter().filter(|(_, gap)| open(gap) && choose(gap) == Some(peer));
+        let wants: Vec<Want> = mine.take(MAX_WANTS).map(|(origin, gap)| want(store, *origin, gap, peer)).collect();
+        let origins = wants.iter().map(|want| want.replica).collect();
+        Some((peer, Asked::Pull(origins), Request::Pull(wants)))
+    }
+
+    fn next_round(&mut self, store: &Store, now: i64) -> Option<(ReplicaId, Asked, Request)> {
+        for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.asking.is_none()) {
+            if std::mem::take(&mut peer.root) {
+                let root = store.digest();
+                return Some((*id, Asked::Root(root), Request::Root(root)));
+            }
+            if let Some(after) = peer.heads.take() {
+                return Some((*id, Asked::Heads(after), Request::Heads(after)));
+            }
+            if !peer.offers.is_empty() {
+                let rest = peer.offers.iter().nth(MAX_HEADS_PER_MESSAGE).copied();
+                let offers = match rest {
+                    Some(rest) => {
+                        let rest = peer.offers.split_off(&rest);
+                        std::mem::replace(&mut peer.offers, rest)
+                    }
+                    None => std::mem::take(&mut peer.offers),
+                };
+                let heads = offers.into_iter().filter_map(|origin| store.find(origin));
+                let heads = heads.map(|index| store.get(index).head_info(now)).collect();
+                return Some((*id, Asked::Have, Request::Have(heads)));
+            }
+        }
+        None
+    }
+
+    /// Gives up questions that were never answered, and says which: `(peer, request)`.
+    pub(super) fn overdue(&self, now: i64) -> Vec<(ReplicaId, RequestId)> {
+        let overdue = self.peers.iter().filter_map(|(id, peer)| {
+            let asking = peer.asking.as_ref()?;
+            (now - asking.sent_at >= GIVE_UP_MS).then_some((*id, asking.id))
+        });
+        overdue.collect()
+    }
+
+    /// When something here is due although nothing happens.
+    pub(super) fn next_timeout(&self, now: i64) -> Option<i64> {
+        let retries = self.gaps.values().filter_map(|gap| gap.asked.map(|(_, at)| at + self.retry_ms));
+        // A retry that is due and was not taken waits for a peer to be free, not for the time.
+        let retries = retries.filter(|at| *at > now);
+        let unanswered = self.peers.values().filter_map(|peer| peer.asking.as_ref());
+        retries.chain(unanswered.map(|asking| asking.sent_at + GIVE_UP_MS)).min()
+    }
+
+    /// How many deltas in parts are half done, for tests and metrics.
+    pub(super) fn staged_entries(&self) -> usize {
+        self.staged_entries
+    }
+}
+
+fn want(store: &Store, origin: ReplicaId, gap: &Gap, peer: ReplicaId) -> Want {
+    let head = store.find(origin).map(|index| store.get(index).head()).unwrap_or_default();
+    let staged = gap.staged.as_ref().filter(|staged| staged.from == peer && staged.incarnation == head.incarnation);
+    let resume = staged.map(|staged| Resume { cursor: staged.cursor, reset: staged.reset });
+    // A transfer goes on from the base it began with, though gossip may have moved the head meanwhile.
+    let head = staged.map_or(head, |staged| Head { seq: staged.base, ..head });
+    Want { replica: origin, shard: 0, head, resume }
+}

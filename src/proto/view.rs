@@ -1,0 +1,315 @@
+//! What users see: kept up to date key by key, from the store, the leases and the time.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use smallvec::SmallVec;
+
+use super::config::{Limits, Merge};
+use super::evaluate::{Candidate, Candidates, Rules, Verdict, evaluate, span, winner, wins};
+use super::io::Now;
+use super::member::Standing;
+use super::shown::{Change, Contribution, Explanation, Freshness, Shown};
+use super::store::{OriginIndex, OriginState, Store};
+use super::watches::{Next, WatchId, Watched, Watches};
+use crate::crdt::Stamp;
+use crate::model::{Key, Pattern, Policy, SpaceId, Value};
+
+/// What users see of every key.
+///
+/// A row says who contributes and what was last shown; the contributions themselves stay in the store. What
+/// is shown here equals, at every moment, what [`View::recomputed`] makes of the store from nothing.
+#[derive(Debug)]
+pub(super) struct View {
+    /// Hashed with fixed keys, and nobody sees the order.
+    rows: HashMap<Key, Row, BuildHasherDefault<DefaultHasher>>,
+    counts: BTreeMap<SpaceId, usize>,
+    /// Keys with a held-back stamp, by the wall time at which it is released.
+    held: BTreeSet<(u64, Key)>,
+    pub(super) watches: Watches,
+    mailboxes: Merge,
+    drift_ms: u64,
+    watch_queue: usize,
+    /// The wall clock as of [`View::keep_time`]: every key is shown by this one.
+    wall_ms: u64,
+}
+
+#[derive(Debug, Default)]
+struct Row {
+    origins: SmallVec<[OriginIndex; 4]>,
+    shown: Option<Was>,
+}
+
+/// What was shown last.
+#[derive(Debug, Clone, PartialEq)]
+struct Was {
+    value: Value,
+    freshness: Freshness,
+    changed_ms: u64,
+}
+
+impl View {
+    pub(super) fn new(mailboxes: Merge, max_clock_drift: Duration, limits: &Limits) -> Self {
+        Self {
+            rows: HashMap::default(),
+            counts: BTreeMap::new(),
+            held: BTreeSet::new(),
+            watches: Watches::default(),
+            mailboxes,
+            drift_ms: u64::try_from(max_clock_drift.as_millis()).unwrap_or(u64::MAX),
+            watch_queue: limits.watch_queue,
+            wall_ms: 0,
+        }
+    }
+
+    /// Brings one key up to date after `origin` wrote it, withdrew it, or came to stand differently.
+    pub(super) fn refresh(&mut self, store: &Store, origin: OriginIndex, key: &Key, now: Now) {
+        if key.policy() == Policy::PerOrigin {
+            return;
+        }
+        let contributes = store.get(origin).contribution(key).is_some();
+        let row = self.rows.entry(key.clone()).or_default();
+        match row.origins.iter().position(|known| *known == origin) {
+            None if contributes => row.origins.push(origin),
+            Some(at) if !contributes => {
+                row.origins.swap_remove(at);
+            }
+            _ => {}
+        }
+        self.show(store, key, now);
+    }
+
+    /// Takes note of the time, and brings keys up to date whose held-back stamps have come of age.
+    pub(super) fn keep_time(&mut self, store: &Store, now: Now) {
+        let set_back = now.wall_ms.saturating_add(self.drift_ms) < self.wall_ms;
+        self.wall_ms = now.wall_ms;
+        while let Some((_, key)) = self.held.first().filter(|(release, _)| *release <= now.wall_ms).cloned() {
+            self.held.pop_first();
+            if self.rows.contains_key(&key) {
+                self.show(store, &key, now);
+            }
+        }
+        if set_back {
+            // Stamps that had come of age may lie in the future again. Rare enough to look at everything.
+            let shared = self.rows.keys().filter(|key| key.policy() == Policy::LatestWriter);
+            for key in shared.cloned().collect::<BTreeSet<_>>() {
+                self.show(store, &key, now);
+            }
+        }
+    }
+
+    /// The wall time at which the next held-back stamp comes of age.
+    pub(super) fn next_release_ms(&self) -> Option<u64> {
+        self.held.first().map(|(release, _)| *release)
+    }
+
+    fn show(&mut self, store: &Store, key: &Key, now: Now) {
+        let rules = self.rules();
+        let row = self.rows.get_mut(key).expect("only keys with a row are shown");
+        let candidates = candidates(store, &row.origins, key, now);
+        for candidate in candidates.iter().filter(|candidate| candidate.held(&rules)) {
+            let release = candidate.entry.hlc().wall_ms().saturating_sub(self.drift_ms);
+            self.held.insert((release, key.clone()));
+        }
+        let verdict = evaluate(key, &candidates, &rules);
+        let new = verdict.as_ref().map(|verdict| Was {
+            value: verdict.value.clone(),
+            freshness: verdict.freshness,
+            changed_ms: verdict.changed_ms,
+        });
+        let old = std::mem::replace(&mut row.shown, new);
+        let visible = old != row.shown;
+        if old.is_some() != row.shown.is_some() {
+            let count = self.counts.entry(key.space()).or_default();
+            *count = if row.shown.is_some() { *count + 1 } else { *count - 1 };
+        }
+        if !self.watches.is_empty() && self.watches.wanted(key, visible) {
+            let new = verdict.map(|verdict| shown(store, key, &candidates, &verdict, &rules));
+            let old = old.map(|was| was.into_shown(key));
+            let change = Change { key: key.shared_name(), old, new };
+            self.watches.push(key, visible, change, self.watch_queue);
+        }
+        if row.origins.is_empty() {
+            self.rows.remove(key);
+        }
+    }
+
+    /// What is shown of one key.
+    pub(super) fn get(&self, store: &Store, key: &Key, now: Now) -> Option<Shown<Value>> {
+        self.explain(store, key, now).map(|explanation| explanation.shown)
+    }
+
+    /// What is shown of one key, and why.
+    pub(super) fn explain(&self, store: &Store, key: &Key, now: Now) -> Option<Explanation<Value>> {
+        let row = self.rows.get(key)?;
+        let rules = self.rules();
+        let candidates = candidates(store, &row.origins, key, now);
+        let verdict = evaluate(key, &candidates, &rules)?;
+        let rule = verdict.rule;
+        let shown = shown(store, key, &candidates, &verdict, &rules);
+        Some(Explanation { key: key.shared_name(), rule, shown })
+    }
+
+    /// The stamp that wins now, and the held-back ones above it: what a write to a shared key must be above,
+    /// and over which it is made.
+    pub(super) fn stamps(&self, store: &Store, key: &Key, now: Now) -> (Option<Stamp>, Vec<Stamp>) {
+        let Some(row) = self.rows.get(key) else { return (None, Vec::new()) };
+        let rules = self.rules();
+        let candidates = candidates(store, &row.origins, key, now);
+        let mut held: Vec<Stamp> =
+            candidates.iter().filter(|candidate| candidate.held(&rules)).map(Candidate::stamp).collect();
+        held.sort_unstable_by(|a, b| b.cmp(a));
+        let winner = winner(&candidates, &rules).filter(|stamp| !held.contains(stamp));
+        (winner, held)
+    }
+
+    /// Everything shown in a space that matches, ordered by key.
+    pub(super) fn list(&self, store: &Store, space: SpaceId, pattern: &Pattern, now: Now) -> Vec<Shown<Value>> {
+        let matches = |key: &Key| key.space() == space && pattern.matches(key.name());
+        let mut keys: Vec<&Key> =
+            self.rows.iter().filter(|(key, row)| row.shown.is_some() && matches(key)).map(|(key, _)| key).collect();
+        keys.sort_unstable();
+        keys.into_iter().filter_map(|key| self.get(store, key, now)).collect()
+    }
+
+    /// How many keys are shown in a space.
+    pub(super) fn count(&self, space: SpaceId) -> usize {
+        self.counts.get(&space).copied().unwrap_or_default()
+    }
+
+    pub(super) fn poll_watch(&mut self, store: &Store, id: WatchId, now: Now) -> Option<Watched> {
+        match self.watches.next(id) {
+            Next::Nothing => None,
+            Next::Item(item) => Some(item),
+            Next::SnapshotOf(space, pattern) => Some(Watched::Snapshot(self.list(store, space, &pattern, now))),
+        }
+    }
+
+    /// Whether what was last shown of every key is what the store makes of it from nothing: an invariant, for
+    /// tests and the simulator. Returns the first key that differs.
+    pub(super) fn recomputed(&self, store: &Store, now: Now) -> Result<(), Key> {
+        let mut expected: BTreeMap<Key, SmallVec<[OriginIndex; 4]>> = BTreeMap::new();
+        for (index, origin) in store.iter() {
+            let keys = origin.keys().into_iter().filter(|key| key.policy() != Policy::PerOrigin);
+            keys.filter(|key| origin.contribution(key).is_some()).for_each(|key| {
+                expected.entry(key).or_default().push(index);
+            });
+        }
+        let rules = self.rules();
+        for (key, origins) in &expected {
+            let verdict = evaluate(key, &candidates(store, origins, key, now), &rules);
+            let new = verdict.map(|verdict| (verdict.value, verdict.freshness));
+            let kept = self.rows.get(key).and_then(|row| row.shown.as_ref());
+            if kept.map(|was| (was.value.clone(), was.freshness)) != new {
+                return Err(key.clone());
+            }
+        }
+        match self.rows.keys().find(|key| !expected.contains_key(key)) {
+            Some(key) => Err(key.clone()),
+            None => Ok(()),
+        }
+    }
+
+    fn rules(&self) -> Rules {
+        Rules { mailboxes: self.mailboxes, wall_limit_ms: self.wall_ms.saturating_add(self.drift_ms) }
+    }
+}
+
+impl Was {
+    fn into_shown(self, key: &Key) -> Shown<Value> {
+        Shown {
+            key: key.shared_name(),
+            value: self.value,
+            freshness: self.freshness,
+            age: Duration::ZERO,
+            changed_at: wall_time(self.changed_ms),
+            contributions: Vec::new(),
+        }
+    }
+}
+
+fn candidates<'a>(store: &'a Store, origins: &[OriginIndex], key: &Key, now: Now) -> Candidates<'a> {
+    let mut candidates = Candidates::new();
+    for index in origins {
+        let origin = store.get(*index);
+        if let Some((entry, incarnation, previous)) = origin.contribution(key) {
+            let own = *index == Store::OWN;
+            let (standing, age) = standing(origin, own, previous, entry.source(), now);
+            candidates.push(Candidate { entry, replica: origin.replica, incarnation, standing, age, own, previous });
+        }
+    }
+    candidates
+}
+
+/// How far an origin's contribution is believed, and how old it is: its lease, or the silence of the source
+/// that wrote it, or that it was written in an earlier life.
+fn standing(
+    origin: &OriginState,
+    own: bool,
+    previous: bool,
+    source: crate::model::Source,
+    now: Now,
+) -> (Standing, i64) {
+    let now = mono_ms(now);
+    let (mut standing, mut age) = if own {
+        (Standing::Alive, 0)
+    } else if origin.left() {
+        (Standing::Gone, origin.lease.age(now))
+    } else {
+        (origin.lease.standing, origin.lease.age(now))
+    };
+    let down = origin.record.as_ref().and_then(|record| record.down.iter().find(|down| down.source == source));
+    if let Some(down) = down {
+        let since = i64::try_from(down.since_up_ms).unwrap_or(i64::MAX / 4);
+        let since = if own { Some(since) } else { origin.lease.local_time(since) };
+        standing = standing.max(Standing::Suspect);
+        age = age.max(now - since.unwrap_or(now));
+    }
+    if previous {
+        standing = standing.max(Standing::Suspect);
+    }
+    (standing, age)
+}
+
+fn shown(store: &Store, key: &Key, candidates: &Candidates<'_>, verdict: &Verdict, rules: &Rules) -> Shown<Value> {
+    let winner = winner(candidates, rules);
+    let mut contributions: Vec<Contribution<Value>> = candidates
+        .iter()
+        .map(|candidate| Contribution {
+            node: store.find(candidate.replica).map_or_else(Arc::default, |index| store.get(index).name.clone()),
+            replica: candidate.replica,
+            incarnation: candidate.incarnation,
+            seq: candidate.entry.seq(),
+            hlc: candidate.entry.hlc().0,
+            written_at: wall_time(candidate.written_ms()),
+            source: candidate.entry.source(),
+            value: candidate.value().clone(),
+            freshness: candidate.freshness(),
+            age: span(candidate.age),
+            own: candidate.own,
+            held: candidate.held(rules) && key.policy() == Policy::LatestWriter,
+            previous: candidate.previous,
+            wins: wins(key, candidate, verdict, winner),
+        })
+        .collect();
+    contributions.sort_by(|a, b| (&a.node, a.replica).cmp(&(&b.node, b.replica)));
+    Shown {
+        key: key.shared_name(),
+        value: verdict.value.clone(),
+        freshness: verdict.freshness,
+        age: span(verdict.age),
+        changed_at: wall_time(verdict.changed_ms),
+        contributions,
+    }
+}
+
+/// Times beyond what the system can name become its epoch's first 10,000 years.
+fn wall_time(ms: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(ms.min(253_402_300_799_000))
+}
+
+pub(super) fn mono_ms(now: Now) -> i64 {
+    i64::try_from(now.mono.as_millis()).unwrap_or(i64::MAX / 4)
+}
