@@ -164,8 +164,7 @@ impl OriginState {
     /// Applies a delta and whatever pending ranges follow from it, or keeps it for later.
     pub(super) fn accept(&mut self, delta: Delta, pending_limit: usize, now: i64) -> Outcome {
         let before = (self.map.incarnation(), self.map.head());
-        let mut outcome = Outcome::default();
-        outcome.reset = delta.reset.is_some();
+        let mut outcome = Outcome { reset: delta.reset.is_some(), ..Outcome::default() };
         match self.map.accept(delta) {
             Accepted::Old => outcome.old = true,
             Accepted::Early(delta) => {

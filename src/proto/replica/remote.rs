@@ -239,14 +239,11 @@ impl Replica {
                 self.store.get_mut(index).lease.anchor(mono, sent_at, age, up, info.replica == from);
                 self.restand(index);
             }
-            let knows = |info: &HeadInfo| (info.head, info.left, info.settled);
-            let (theirs, mine) = (knows(info), knows(&ours));
-            let ahead = |a: (_, bool, bool), b: (_, bool, bool)| a.0 > b.0 || (a.0 == b.0 && (a.1 > b.1 || a.2 > b.2));
-            if ahead(theirs, mine) {
+            if is_ahead(info, &ours) {
                 differs = true;
                 self.sync.want(info.replica, info.head, from);
             }
-            if ahead(mine, theirs) {
+            if is_ahead(&ours, info) {
                 differs = true;
                 self.sync.offer(from, info.replica);
             }
@@ -288,4 +285,10 @@ impl Replica {
     pub(super) fn time(&self) -> Now {
         self.now
     }
+}
+
+/// Whether `a` knows something of the same origin that `b` does not: more of its writes, or that it left or
+/// settled.
+fn is_ahead(a: &HeadInfo, b: &HeadInfo) -> bool {
+    a.head > b.head || (a.head == b.head && ((a.left && !b.left) || (a.settled && !b.settled)))
 }
