@@ -1,4 +1,4 @@
-//! Share device state, message counts and presence between any number of phone servers.
+#![doc = include_str!("../README.md")]
 
 pub mod crdt;
 pub mod model;
