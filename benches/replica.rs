@@ -133,6 +133,7 @@ fn main() {
     let before = LIVE.load(Ordering::Relaxed);
     let start = Instant::now();
     joiner.handle(Input::PeerUp { peer: writer.id() }, now(3));
+    writer.handle(Input::PeerUp { peer: joiner.id() }, now(3));
     let bytes = converse(&mut joiner, &mut writer, 3);
     let elapsed = start.elapsed();
     assert_eq!(joiner.digest(), writer.digest(), "the joiner has everything");

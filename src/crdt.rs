@@ -17,6 +17,5 @@ pub use delta::{Delta, DeltaError, MAX_SEQ};
 pub use entry::{Content, Entry, MAX_NAMED_DOTS};
 pub use heads::{Head, Heads};
 pub use hlc::{Hlc, HybridClock};
-pub(crate) use origin_map::entry_cost;
 pub use origin_map::{Accepted, OriginMap, Page};
 pub use stamp::{Dot, Register, Stamp, merge_registers};

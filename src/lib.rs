@@ -1,4 +1,5 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "net", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "net"), doc = "The sans-IO core of presence-mesh.")]
 
 pub mod crdt;
 pub mod model;

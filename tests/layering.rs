@@ -79,7 +79,8 @@ fn imports_point_downwards_only() {
 /// hash order, nothing asynchronous.
 #[test]
 fn the_core_is_deterministic() {
-    let forbidden = ["Instant::now", "SystemTime::now", "thread_rng", "OsRng", "getrandom", "RandomState", "tokio", "async "];
+    let forbidden =
+        ["Instant::now", "SystemTime::now", "thread_rng", "OsRng", "getrandom", "RandomState", "tokio", "async "];
     let mut wrong = Vec::new();
     for (path, text) in sources() {
         let Some(layer) = layer(&path) else { continue };

@@ -46,10 +46,12 @@ pub enum Accepted {
 }
 
 /// A piece of a delta that is too large for one page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Page {
     /// In ascending seq.
     pub entries: Vec<(Key, Entry)>,
+    /// An estimate, from above, of their encoded size.
+    pub bytes: usize,
     /// Whether nothing of the map comes after it.
     pub last: bool,
 }
@@ -140,31 +142,19 @@ impl OriginMap {
     /// The entries after `base`, in ascending seq, as long as they come to at most `budget_bytes` (one entry
     /// is always given). Tombstones included.
     pub fn page(&self, base: u64, budget_bytes: usize) -> Page {
-        let mut entries = Vec::new();
-        let mut spent = 0;
+        let mut page = Page { entries: Vec::new(), bytes: 0, last: true };
         let after = self.by_seq.range((std::ops::Bound::Excluded(base), std::ops::Bound::Unbounded));
         for (_, slot) in after {
             let (key, entry) = self.at(*slot);
-            spent += entry_cost(key, entry);
-            if spent > budget_bytes && !entries.is_empty() {
-                return Page { entries, last: false };
-            }
-            entries.push((key.clone(), entry.clone()));
-        }
-        Page { entries, last: true }
-    }
-
-    /// An estimate, from above, of the encoded size of the entries after `base`; stops counting at `limit`.
-    pub fn bytes_after(&self, base: u64, limit: usize) -> usize {
-        let mut bytes = 0;
-        for (_, slot) in self.by_seq.range((std::ops::Bound::Excluded(base), std::ops::Bound::Unbounded)) {
-            let (key, entry) = self.at(*slot);
-            bytes += entry_cost(key, entry);
-            if bytes > limit {
+            let bytes = entry_cost(key, entry);
+            if page.bytes + bytes > budget_bytes && !page.entries.is_empty() {
+                page.last = false;
                 break;
             }
+            page.bytes += bytes;
+            page.entries.push((key.clone(), entry.clone()));
         }
-        bytes
+        page
     }
 
     /// The entry of `key`, tombstones included.
@@ -348,7 +338,7 @@ const ENTRY_OVERHEAD_BYTES: usize = 32;
 const DOT_BYTES: usize = 52;
 
 /// The greatest number of bytes that an entry takes on the wire.
-pub(crate) fn entry_cost(key: &Key, entry: &Entry) -> usize {
+fn entry_cost(key: &Key, entry: &Entry) -> usize {
     let value = entry.value().map_or(0, |value| value.as_bytes().len());
     ENTRY_OVERHEAD_BYTES + key.name().len() + value + entry.over().len() * DOT_BYTES
 }

@@ -29,6 +29,8 @@ pub(super) struct Own {
     pub(super) clock: HybridClock,
     /// Everything up to here has been put into frames.
     pub(super) published: u64,
+    /// An estimate, from above, of the encoded size of what is not yet in a frame.
+    batch_bytes: usize,
     /// Frames waiting in the outbox.
     pub(super) queued_frames: usize,
     frame: u64,
@@ -49,12 +51,15 @@ const START_MS: i64 = 30_000;
 const SETTLE_MS: i64 = 2_000;
 /// The encoded size of a batch stays below this, so that with its header it fits a frame.
 const BATCH_BYTES: usize = MAX_FRAME_BYTES - 512;
+/// What an entry is taken to add to a batch besides its key and value; frames are checked exactly when made.
+const ENTRY_BYTES: usize = 32;
 
 impl Own {
     pub(super) fn new(clock: HybridClock, now: i64) -> Self {
         Self {
             clock,
             published: 0,
+            batch_bytes: 0,
             queued_frames: 0,
             frame: 0,
             last_frame_at: now,
@@ -248,12 +253,13 @@ impl Replica {
             .iter()
             .any(|(key, value)| value.is_none() && own.get(key).is_some_and(|entry| entry.seq() > published));
         let size = |(key, value): &(Key, Option<Value>)| {
-            64 + key.name().len() + value.as_ref().map_or(0, |value| value.as_bytes().len())
+            ENTRY_BYTES + key.name().len() + value.as_ref().map_or(0, |value| value.as_bytes().len())
         };
         let new: usize = changes.iter().map(size).sum();
-        if withdraws || own.bytes_after(published, BATCH_BYTES) + new > BATCH_BYTES {
+        if withdraws || self.own.batch_bytes + new > BATCH_BYTES {
             self.publish_batch();
         }
+        self.own.batch_bytes += new;
     }
 
     fn put(&mut self, key: Key, value: Option<Value>, how: Write) {
@@ -304,8 +310,10 @@ impl Replica {
         let own = &self.store.own().map;
         let page = own.page(base, BATCH_BYTES);
         let (incarnation, upto) = (own.incarnation(), own.head());
+        let fits = page.last && page.bytes <= BATCH_BYTES;
         self.own.published = upto;
-        if page.last && own.bytes_after(base, BATCH_BYTES) <= BATCH_BYTES {
+        self.own.batch_bytes = 0;
+        if fits {
             self.counters.entries_published += page.entries.len() as u64;
             let delta = Delta { incarnation, base, upto, reset: None, entries: page.entries };
             self.publish(Kind::Delta, Some(delta));

@@ -4,6 +4,7 @@ use super::super::io::{Output, RequestId};
 use super::super::store::{OriginIndex, Store};
 use super::super::view::mono_ms;
 use super::{Replica, ms};
+use crate::crdt::Page;
 use crate::model::ReplicaId;
 use crate::wire::{
     About, Answer, HeadInfo, Kind, MAX_HEADS_PER_MESSAGE, PART_BUDGET_BYTES, Part, Request, Response, SignedHeader,
@@ -70,9 +71,8 @@ impl Replica {
                 return Answer::Parts { parts, more: true };
             }
             budget -= PART_OVERHEAD_BYTES;
-            let Some(part) = self.part(from, want, budget) else { continue };
+            let Some((part, bytes)) = self.part(from, want, budget) else { continue };
             let complete = part.upto.is_some() || want.replica == from;
-            let bytes: usize = part.entries.iter().map(|(key, entry)| crate::crdt::entry_cost(key, entry)).sum();
             budget = budget.saturating_sub(bytes);
             self.counters.entries_served += part.entries.len() as u64;
             let begins = part.after == part.base;
@@ -85,26 +85,27 @@ impl Replica {
         Answer::Parts { parts, more: false }
     }
 
-    /// The next piece of what is wanted of one origin, if we have more of it, or newer word from it.
-    fn part(&mut self, from: ReplicaId, want: &Want, budget: usize) -> Option<Part> {
+    /// The next piece of what is wanted of one origin, if we have more of it, or newer word from it; and how
+    /// many bytes its entries take at most.
+    fn part(&mut self, from: ReplicaId, want: &Want, budget: usize) -> Option<(Part, usize)> {
         let index = self.store.find(want.replica).filter(|_| want.shard == 0)?;
         let header = self.header(index)?;
         let origin = self.store.get(index);
         let (map, head) = (&origin.map, origin.head());
         let alive = if index == Store::OWN { None } else { origin.lease.alive(mono_ms(self.now)) };
-        let part = |reset, base, after, upto, entries| {
-            Some(Part { header, shard: 0, reset, base, after, upto, alive, entries })
+        let part = |reset, base, after, upto, page: Page| {
+            Some((Part { header, shard: 0, reset, base, after, upto, alive, entries: page.entries }, page.bytes))
         };
         if want.replica == from {
             // Its own entries are never sent back to it; that there is a later life of it, it must know.
-            return part(None, 0, 0, None, Vec::new());
+            return part(None, 0, 0, None, Page::default());
         }
         if want.head.incarnation > head.incarnation {
             return None;
         }
         let known = if want.head.incarnation == head.incarnation { want.head.seq } else { 0 };
         if known >= head.seq {
-            return part(None, head.seq, head.seq, Some(head.seq), Vec::new());
+            return part(None, head.seq, head.seq, Some(head.seq), Page::default());
         }
         // A transfer goes on only while nothing was collected that it has not sent yet.
         let resume = want.resume.filter(|resume| {
@@ -120,7 +121,7 @@ impl Replica {
         };
         let page = map.page(after, budget);
         let upto = page.last.then_some(head.seq);
-        part(reset, base, after, upto, page.entries)
+        part(reset, base, after, upto, page)
     }
 
     /// The latest header of an origin; for our own, one signed now.

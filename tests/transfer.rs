@@ -1,0 +1,149 @@
+//! Transfers in parts, message by message: what happens to the sender's map between two parts.
+
+use std::time::Duration;
+
+use presence_mesh::crdt::Hlc;
+use presence_mesh::model::{Incarnation, Key, Source, SpaceId, Value};
+use presence_mesh::proto::{Config, Input, Now, Output, Replica, RequestId, Write};
+use presence_mesh::wire::{Answer, Frame, MeshId, Request, Response};
+use presence_mesh::{DeviceState, Identity, Limits, Merge, MeshKey, Preset};
+
+const ENTRIES: usize = 20_000;
+
+fn mesh() -> MeshId {
+    MeshId::derive(&MeshKey::from_bytes([9; 32]), "transfer")
+}
+
+fn at(seconds: u64) -> Now {
+    Now { mono: Duration::from_secs(seconds), wall_ms: 1_767_225_600_000 + seconds * 1000 }
+}
+
+fn replica(number: u8) -> Replica {
+    let config = Config {
+        mesh: mesh(),
+        node: format!("n{number}"),
+        version: "test".into(),
+        timing: Preset::Lan.timing(),
+        limits: Limits::default(),
+        mailboxes: Merge::Latest,
+        incarnation_floor: Incarnation::default(),
+        hlc_floor: Hlc::ZERO,
+        seed: u64::from(number),
+    };
+    Replica::new(config, Identity::from_bytes([number; 32]), at(0))
+}
+
+fn key(n: usize) -> Key {
+    Key::new(SpaceId::DEVICES, format!("PJSIP/{n:05}")).expect("a key")
+}
+
+fn write(replica: &mut Replica, entries: Vec<(Key, Option<Value>)>, now: Now) {
+    replica.write(entries, Write { source: Source::API, restate: false }, now).expect("a write");
+}
+
+fn drain(replica: &mut Replica) -> Vec<Output> {
+    std::iter::from_fn(|| replica.poll_output()).collect()
+}
+
+fn question(replica: &mut Replica) -> Option<(RequestId, Request)> {
+    drain(replica).into_iter().find_map(|output| match output {
+        Output::Request { id, request, .. } => Some((id, request)),
+        _ => None,
+    })
+}
+
+/// Asks `answerer` what `asker` wants to know, until it wants to know nothing more. `between` runs before each
+/// pull but the first, and says what time it is for the answerer then. Returns how many pulls there were.
+fn pull(asker: &mut Replica, answerer: &mut Replica, mut between: impl FnMut(&mut Replica) -> Now) -> usize {
+    let (mut pulls, mut now) = (0, at(2));
+    asker.handle(Input::PeerUp { peer: answerer.id() }, at(2));
+    while let Some((id, request)) = question(asker) {
+        if matches!(request, Request::Pull(_)) {
+            pulls += 1;
+            if pulls > 1 {
+                now = between(answerer);
+            }
+        }
+        drain(answerer);
+        answerer.handle(Input::Request { from: asker.id(), id, request }, now);
+        let response = drain(answerer).into_iter().find_map(|output| match output {
+            Output::Respond { response, .. } => Some(response),
+            _ => None,
+        });
+        let bytes = response.expect("every request is answered").encode();
+        let response = Response::decode(&bytes, &mesh()).expect("a response");
+        if let Answer::Parts { parts, .. } = &response.answer {
+            assert!(parts.len() <= 1, "one origin is transferred");
+        }
+        asker.handle(Input::Response { from: answerer.id(), id, response }, at(2));
+    }
+    pulls
+}
+
+fn filled() -> Replica {
+    let mut sender = replica(1);
+    write(&mut sender, (0..ENTRIES).map(|n| (key(n), Some(DeviceState::InUse.into()))).collect(), at(1));
+    drain(&mut sender);
+    sender
+}
+
+#[test]
+fn a_large_map_travels_in_parts() {
+    let (mut sender, mut asker) = (filled(), replica(2));
+    let pulls = pull(&mut asker, &mut sender, |_| at(2));
+    assert!(pulls > 2, "{pulls} pulls");
+    assert_eq!(asker.count(SpaceId::DEVICES), ENTRIES);
+}
+
+/// Keys sent in the first part are deleted, and their tombstones forgotten, before the second is asked for.
+/// Going on from the cursor would leave them at the asker for ever.
+#[test]
+fn a_collection_between_two_parts_starts_the_transfer_over() {
+    let (mut sender, mut asker) = (filled(), replica(2));
+    let mut collected = false;
+    pull(&mut asker, &mut sender, |sender| {
+        if !std::mem::replace(&mut collected, true) {
+            // More than a quarter, so that they are forgotten after a minute.
+            write(sender, (0..ENTRIES / 2).map(|n| (key(n), None)).collect(), at(3));
+            drain(sender);
+            sender.handle(Input::Timeout, at(100));
+            assert_eq!(sender.counters().tombstones_collected, (ENTRIES / 2) as u64);
+        }
+        at(100)
+    });
+    assert!(collected);
+    assert_eq!(asker.count(SpaceId::DEVICES), ENTRIES / 2);
+    let hash = |replica: &Replica| replica.maps().into_iter().find(|map| map.entries > 100).map(|map| map.hash);
+    assert_eq!(hash(&asker), hash(&sender));
+}
+
+/// Writes during a transfer move keys to its end; the asker ends with the map as it is at the last part.
+#[test]
+fn writes_between_two_parts_arrive_with_the_last() {
+    let (mut sender, mut asker) = (filled(), replica(2));
+    let mut round = 0;
+    pull(&mut asker, &mut sender, |sender| {
+        round += 1;
+        write(sender, vec![(key(round), Some(DeviceState::Busy.into())), (key(ENTRIES - round), None)], at(3));
+        at(3)
+    });
+    assert!(round > 1);
+    let shown = asker.get(&key(1), at(5)).expect("it is there");
+    assert_eq!(shown.value.device_state(), DeviceState::Busy);
+    assert_eq!(asker.count(SpaceId::DEVICES), ENTRIES - round);
+}
+
+/// A gossiped frame that is genuine, but of a replica nobody asked about: taken, and its age asked for.
+#[test]
+fn a_first_frame_is_shown_but_not_as_live() {
+    let (mut sender, mut reader) = (replica(1), replica(2));
+    write(&mut sender, vec![(key(1), Some(DeviceState::InUse.into()))], at(1));
+    for output in drain(&mut sender) {
+        if let Output::Publish { frame } = output {
+            let frame = Frame::decode(&frame, &mesh()).expect("genuine");
+            reader.handle(Input::Frame { from: sender.id(), frame }, at(2));
+        }
+    }
+    let shown = reader.get(&key(1), at(2)).expect("it is there");
+    assert_eq!(shown.freshness, presence_mesh::Freshness::Stale);
+}
