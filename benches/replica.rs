@@ -120,7 +120,7 @@ fn main() {
 
     let start = Instant::now();
     for n in 0..UPDATES {
-        let state = if (n / ENTRIES) % 2 == 0 { DeviceState::InUse } else { DeviceState::NotInUse };
+        let state = if (n / ENTRIES).is_multiple_of(2) { DeviceState::InUse } else { DeviceState::NotInUse };
         write(&mut writer, &keys[n % ENTRIES], state, 2);
         if n % 256 == 255 {
             frames(&mut writer);

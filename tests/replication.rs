@@ -150,6 +150,9 @@ fn a_restart_does_not_blink_and_leaves_nothing_of_the_earlier_life() {
     world.start(0);
     world.run_for(300);
     assert_eq!(world.shown(1, "PJSIP/100"), Some((InUse, Stale)), "not yet said again");
+    let now = world.now(1);
+    let age = world.replica(1).get(&device("PJSIP/100"), now).expect("shown").age.as_millis();
+    assert!((500..=1_600).contains(&age), "as old as the earlier life's last sign: {age} ms");
     world.set(0, "PJSIP/100", InUse);
     world.run_for(100);
     assert_eq!(world.shown(1, "PJSIP/100"), Some((InUse, Live)));

@@ -68,7 +68,8 @@ fn header(kind: Kind) -> Header {
     }
 }
 
-fn entry(seq: u64, value: Option<Value>, over: Option<Box<Vec<Dot>>>) -> Entry {
+fn entry(seq: u64, value: Option<Value>, over: &[Dot]) -> Entry {
+    let over = (!over.is_empty()).then(|| Box::new(over.to_vec()));
     Entry::new(seq, Hlc::from_wall_ms(1_767_225_600_000), Content { value, source: Source::ASTERISK, over })
 }
 
@@ -76,12 +77,9 @@ fn entries() -> Vec<(Key, Entry)> {
     let key = |space, name: &str| Key::new(space, name).expect("a key");
     let dot = Dot { replica: ReplicaId::from_public_key([1; 32]), incarnation: Incarnation(9), seq: 4 };
     vec![
-        (key(SpaceId::DEVICES, "PJSIP/100"), entry(3, Some(DeviceState::InUse.into()), None)),
-        (
-            key(SpaceId::MAILBOXES, "100@default"),
-            entry(4, Some(MessageCounts::new(2, 300).into()), Some(Box::new(vec![dot]))),
-        ),
-        (key(SpaceId::DEVICES, "PJSIP/101"), entry(5, None, None)),
+        (key(SpaceId::DEVICES, "PJSIP/100"), entry(3, Some(DeviceState::InUse.into()), &[])),
+        (key(SpaceId::MAILBOXES, "100@default"), entry(4, Some(MessageCounts::new(2, 300).into()), &[dot])),
+        (key(SpaceId::DEVICES, "PJSIP/101"), entry(5, None, &[])),
     ]
 }
 

@@ -4,7 +4,7 @@ mod local;
 mod remote;
 mod serve;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::config::Config;
@@ -42,6 +42,8 @@ pub struct Replica {
     leases_due: i64,
     round_due: i64,
     gc_due: i64,
+    /// When each kind of repeated report was last made.
+    reported: BTreeMap<&'static str, i64>,
     ready: bool,
     /// Without any peer until then, a node is ready.
     alone_until: i64,
@@ -50,6 +52,8 @@ pub struct Replica {
 
 /// A node without peers is ready after this many ms.
 const ALONE_MS: i64 = 5_000;
+/// What happens again and again is reported this often, in ms.
+const REPEAT_MS: i64 = 600_000;
 /// Tombstones are looked at this often, in ms.
 const GC_MS: i64 = 10_000;
 /// Tombstones younger than this many ms are never forgotten: deltas on their way still rely on them.
@@ -68,7 +72,7 @@ impl Replica {
         let mut replica = Self {
             store: Store::new(identity.replica(), incarnation),
             view: View::new(config.mailboxes, timing.max_clock_drift, limits),
-            sync: Sync::new(ms(timing.retry), limits.staged_entries),
+            sync: Sync::new(ms(timing.retry), limits),
             graves: Graves::new(limits.graves),
             own: Own::new(HybridClock::above(config.hlc_floor), mono),
             outbox: VecDeque::new(),
@@ -77,6 +81,7 @@ impl Replica {
             leases_due: i64::MAX,
             round_due: mono.saturating_add(ms(timing.sync)),
             gc_due: mono + GC_MS,
+            reported: BTreeMap::new(),
             ready: false,
             alone_until: mono + ALONE_MS,
             random,
@@ -255,6 +260,16 @@ impl Replica {
 
     fn report(&mut self, report: Report) {
         self.outbox.push_back(Output::Report(report));
+    }
+
+    /// Reports what would otherwise be reported with every message: once per [`REPEAT_MS`] for each `what`.
+    fn report_rarely(&mut self, what: &'static str, report: Report) {
+        let mono = mono_ms(self.now);
+        let recent = self.reported.get(what).is_some_and(|at| mono - at < REPEAT_MS);
+        if !recent {
+            self.reported.insert(what, mono);
+            self.report(report);
+        }
     }
 
     /// What is to be done next, in order. Everything written since the last frame goes into one.

@@ -36,6 +36,8 @@ pub(super) struct OriginState {
     /// What an earlier life said, for readers only: each key until this life writes it, and all of it until
     /// this life has settled. Never sent, never part of the root.
     pub(super) previous: Option<OriginMap>,
+    /// When the life before was last known alive: how old what it said is.
+    pub(super) previous_alive_at: i64,
     /// What it says of itself.
     pub(super) record: Option<NodeRecord>,
     /// What people call it.
@@ -64,6 +66,7 @@ impl OriginState {
             header: None,
             pending: Vec::new(),
             previous: None,
+            previous_alive_at: 0,
             record: None,
             name: replica.to_string().into(),
             lease: Lease::new(now),
@@ -100,11 +103,9 @@ impl OriginState {
 
     /// Every key it says something of, now or in the life before.
     pub(super) fn keys(&self) -> Vec<Key> {
-        let previous = self.previous.iter().flat_map(|map| map.live());
-        let mut keys: Vec<Key> = self.map.live().chain(previous).map(|(key, _)| key.clone()).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        keys
+        let earlier = self.previous.iter().flat_map(|map| map.live());
+        let earlier = earlier.filter(|(key, _)| self.map.get(key).is_none());
+        self.map.live().chain(earlier).map(|(key, _)| key.clone()).collect()
     }
 
     /// Whether it has said that it leaves.
@@ -146,6 +147,7 @@ impl OriginState {
             None => old,
         };
         self.previous = (!overlaid.is_empty()).then_some(overlaid);
+        self.previous_alive_at = now - self.lease.age(now);
         self.pending.clear();
         self.tombstones.clear();
         self.lease = Lease::new(now);

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::SmallVec;
 
+use super::config::Limits;
 use super::io::RequestId;
 use super::store::Store;
 use crate::crdt::{Delta, Entry, Head};
@@ -27,6 +28,8 @@ pub(super) struct Sync {
     gaps: BTreeMap<ReplicaId, Gap>,
     staged_entries: usize,
     staged_limit: usize,
+    /// Gaps at once: one for each origin there may be. What is beyond waits for the next round.
+    gap_limit: usize,
     next_id: u64,
     retry_ms: i64,
 }
@@ -97,8 +100,16 @@ pub(super) enum Progress {
 }
 
 impl Sync {
-    pub(super) fn new(retry_ms: i64, staged_limit: usize) -> Self {
-        Self { peers: BTreeMap::new(), gaps: BTreeMap::new(), staged_entries: 0, staged_limit, next_id: 1, retry_ms }
+    pub(super) fn new(retry_ms: i64, limits: &Limits) -> Self {
+        Self {
+            peers: BTreeMap::new(),
+            gaps: BTreeMap::new(),
+            staged_entries: 0,
+            staged_limit: limits.staged_entries,
+            gap_limit: limits.origins,
+            next_id: 1,
+            retry_ms,
+        }
     }
 
     /// A peer can be asked, and is: does it have the same? Says whether it is new.
@@ -162,7 +173,8 @@ impl Sync {
 
     /// `teller` has `wanted` of `origin`, and we do not.
     pub(super) fn want(&mut self, origin: ReplicaId, wanted: Head, teller: ReplicaId) {
-        if !self.peers.contains_key(&teller) {
+        let room = self.gaps.len() < self.gap_limit || self.gaps.contains_key(&origin);
+        if !self.peers.contains_key(&teller) || !room {
             return;
         }
         let gap = self.gaps.entry(origin).or_insert_with(|| Gap {

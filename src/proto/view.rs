@@ -269,6 +269,7 @@ fn standing(
     }
     if previous {
         standing = standing.max(Standing::Suspect);
+        age = age.max(now - origin.previous_alive_at);
     }
     (standing, age)
 }

@@ -60,7 +60,7 @@ impl Replica {
         if self.store.find(header.replica).is_none() {
             if self.store.len() >= self.config.limits.origins {
                 self.counters.reject("origins");
-                self.report(Report::Full { limit: "origins" });
+                self.report_rarely("origins", Report::Full { limit: "origins" });
                 return None;
             }
             if !self.graves.lift(header.replica, header.incarnation, header.frame) {
@@ -103,7 +103,7 @@ impl Replica {
         let origin = self.store.get_mut(index);
         if origin.map.len().max(delta.entries.len()) > limit {
             self.counters.reject("entries");
-            self.report(Report::Full { limit: "entries_per_origin" });
+            self.report_rarely("entries_per_origin", Report::Full { limit: "entries_per_origin" });
             return;
         }
         let outcome = origin.accept(delta, self.config.limits.pending_ranges, mono_ms(self.now));
@@ -207,7 +207,7 @@ impl Replica {
         }
         if after.is_none() && !more && !differs && root == Some(self.digest()) {
             self.counters.reject("diverged");
-            self.report(Report::Diverged { peer: from });
+            self.report_rarely("diverged", Report::Diverged { peer: from });
         }
     }
 
@@ -274,7 +274,7 @@ impl Replica {
             Progress::Staged => {}
             Progress::Full => {
                 self.counters.reject("staged");
-                self.report(Report::Full { limit: "staged_entries" });
+                self.report_rarely("staged_entries", Report::Full { limit: "staged_entries" });
             }
         }
         let head = self.store.get(index).head();
