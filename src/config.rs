@@ -241,6 +241,7 @@ impl MeshBuilder {
             dial_members: self.dial_members,
             allow: self.allow,
             ban: self.ban,
+            seed: u64::from_le_bytes(random_bytes()),
             #[cfg(feature = "faults")]
             links: self.links,
         };

@@ -33,7 +33,7 @@ pub use error::{AddressError, KeyUseError, SetAttributeError, StartError};
 #[cfg(feature = "net")]
 pub use mesh::{Mesh, Peer, Status};
 #[cfg(feature = "net")]
-pub use net::FoundBy;
+pub use net::{FoundBy, NetCounters};
 #[cfg(feature = "faults")]
 pub use net::Links;
 #[cfg(feature = "net")]

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::config::MeshBuilder;
 use crate::error::SetAttributeError;
 use crate::model::{DeviceState, Incarnation, MessageCounts, ReplicaId, Source, SpaceId};
-use crate::net::{Command, FoundBy, Shared};
+use crate::net::{Command, FoundBy, NetCounters, Shared};
 use crate::proto::{Counters, Standing, WriteError};
 use crate::space::Space;
 use crate::watch::PeerWatcher;
@@ -258,6 +258,11 @@ impl Mesh {
     /// What this node has done since its start.
     pub fn counters(&self) -> Counters {
         self.inner.shared.with(|replica, _| replica.counters().clone())
+    }
+
+    /// What this node's network layer has done since its start.
+    pub fn net_counters(&self) -> NetCounters {
+        self.inner.shared.net_counters()
     }
 
     /// Closes the connections of a replica and refuses it from now on, until this node restarts.

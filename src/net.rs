@@ -5,18 +5,29 @@
 //! libp2p type.
 
 mod address;
+mod behaviour;
+mod care;
 mod clock;
 mod config;
+mod counters;
+mod driver;
+mod gate;
 #[cfg(feature = "faults")]
 mod links;
 mod links_table;
+mod own_addresses;
+mod random;
+mod refusals;
 mod shared;
 mod start;
+mod sync_codec;
+mod transport;
 
 pub(crate) use address::{parse_join_address, parse_listen_address};
 pub(crate) use clock::Clock;
 pub(crate) use config::NetConfig;
 pub use config::{AddressError, StartError};
+pub use counters::NetCounters;
 #[cfg(feature = "faults")]
 pub use links::Links;
 pub use links_table::FoundBy;

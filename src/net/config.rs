@@ -30,6 +30,8 @@ pub struct NetConfig {
     pub allow: Vec<ReplicaId>,
     /// These may not.
     pub ban: Vec<ReplicaId>,
+    /// Seeds jitter and the choice of peers.
+    pub seed: u64,
     /// Cuts, stalls and delays, for tests and the demo.
     #[cfg(feature = "faults")]
     pub links: Option<super::Links>,

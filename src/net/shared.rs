@@ -8,6 +8,7 @@ use std::task::Waker;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::clock::Clock;
+use super::counters::NetCounters;
 use super::links_table::LinkTable;
 use crate::model::{Pattern, ReplicaId, SpaceId};
 use crate::proto::{Input, Now, Replica, WatchId, Watched};
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     peers: watch::Sender<u64>,
     ready: watch::Sender<bool>,
     links: Mutex<LinkTable>,
+    counters: Mutex<NetCounters>,
     commands: mpsc::Sender<Command>,
     stopped: AtomicBool,
 }
@@ -53,6 +55,7 @@ impl Shared {
             peers: watch::Sender::new(0),
             ready: watch::Sender::new(false),
             links: Mutex::default(),
+            counters: Mutex::default(),
             commands,
             stopped: AtomicBool::new(false),
         };
@@ -117,6 +120,20 @@ impl Shared {
 
     pub(crate) fn links(&self) -> MutexGuard<'_, LinkTable> {
         lock(&self.links)
+    }
+
+    /// The time, as the replica is told it.
+    pub(super) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// Counts something. Held for an instant only.
+    pub(super) fn count(&self, count: impl FnOnce(&mut NetCounters)) {
+        count(&mut lock(&self.counters));
+    }
+
+    pub(crate) fn net_counters(&self) -> NetCounters {
+        lock(&self.counters).clone()
     }
 
     /// Tells those who watch peers that something about them changed.

@@ -1,0 +1,72 @@
+//! From TCP up to an authenticated, encrypted, multiplexed connection with a member of the mesh.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{AsyncRead, AsyncWrite};
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::Boxed;
+use libp2p::core::transport::timeout::TransportTimeout;
+use libp2p::core::upgrade::Version;
+use libp2p::identity::Keypair;
+use libp2p::pnet::{PnetConfig, PreSharedKey};
+use libp2p::{PeerId, Transport, dns, noise, tcp, yamux};
+
+use super::config::{NetConfig, StartError};
+use super::gate::{Gate, mark_reached};
+use super::refusals::Refusals;
+
+/// After this long an unanswered TCP dial is given up. The kernel would try ever more rarely; giving up and
+/// dialling anew finds a mended network within a second. One round trip takes less anywhere on earth.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+type Connection = (PeerId, StreamMuxerBox);
+
+/// Names are resolved outermost, so that each address of a name goes through the whole of the handshakes.
+pub(super) fn build(
+    config: &NetConfig,
+    keypair: &Keypair,
+    refusals: &Arc<Refusals>,
+) -> Result<Boxed<Connection>, StartError> {
+    match dns::tokio::Transport::system(gate(config, keypair, refusals)?) {
+        Ok(transport) => Ok(transport.boxed()),
+        Err(error) => {
+            tracing::warn!(%error, "the system's name servers are unknown: host names cannot be joined");
+            Ok(gate(config, keypair, refusals)?.boxed())
+        }
+    }
+}
+
+fn gate(config: &NetConfig, keypair: &Keypair, refusals: &Arc<Refusals>) -> Result<Gate, StartError> {
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default());
+    #[cfg(feature = "faults")]
+    let secured = match config.links.clone() {
+        Some(links) => secure(super::links::Faulty::new(tcp, links, config.identity.replica()), config, keypair)?,
+        None => secure(tcp, config, keypair)?,
+    };
+    #[cfg(not(feature = "faults"))]
+    let secured = secure(tcp, config, keypair)?;
+    Ok(Gate::new(secured, keypair.public().to_peer_id(), refusals.clone()))
+}
+
+/// The mesh key comes first: whoever does not have it cannot even see what is spoken here.
+fn secure<T>(tcp: T, config: &NetConfig, keypair: &Keypair) -> Result<Boxed<Connection>, StartError>
+where
+    T: Transport + Send + Unpin + 'static,
+    T::Output: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    T::Error: Send + Sync + 'static,
+    T::Dial: Send + 'static,
+    T::ListenerUpgrade: Send + 'static,
+{
+    let key = PreSharedKey::new(config.key.network_key(&config.mesh));
+    let noise = noise::Config::new(keypair).map_err(|error| StartError::Network(error.to_string()))?;
+    let transport = TransportTimeout::with_outgoing_timeout(tcp, CONNECT_TIMEOUT)
+        .and_then(move |stream, _| {
+            mark_reached();
+            PnetConfig::new(key).handshake(stream)
+        })
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise)
+        .multiplex(yamux::Config::default());
+    Ok(transport.boxed())
+}
