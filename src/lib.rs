@@ -32,10 +32,10 @@ pub use config::MeshBuilder;
 pub use error::{AddressError, KeyUseError, SetAttributeError, StartError};
 #[cfg(feature = "net")]
 pub use mesh::{Mesh, Peer, Status};
-#[cfg(feature = "net")]
-pub use net::{FoundBy, NetCounters};
 #[cfg(feature = "faults")]
 pub use net::Links;
+#[cfg(feature = "net")]
+pub use net::{FoundBy, NetCounters};
 #[cfg(feature = "net")]
 pub use space::{Space, StateValue, Tracked};
 #[cfg(feature = "net")]

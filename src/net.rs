@@ -31,6 +31,5 @@ pub use counters::NetCounters;
 #[cfg(feature = "faults")]
 pub use links::Links;
 pub use links_table::FoundBy;
-pub(crate) use links_table::{Link, LinkTable};
 pub(crate) use shared::{Command, Shared};
 pub(crate) use start::start;

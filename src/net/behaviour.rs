@@ -67,11 +67,15 @@ impl Behaviour {
 
         let allowed = (!config.allow.is_empty()).then(|| {
             let mut allowed = allow_block_list::Behaviour::<allow_block_list::AllowedPeers>::default();
-            config.allow.iter().for_each(|&replica| drop(allowed.allow_peer(peer_id(replica))));
+            for &replica in &config.allow {
+                allowed.allow_peer(peer_id(replica));
+            }
             allowed
         });
         let mut banned = allow_block_list::Behaviour::<allow_block_list::BlockedPeers>::default();
-        config.ban.iter().for_each(|&replica| drop(banned.block_peer(peer_id(replica))));
+        for &replica in &config.ban {
+            banned.block_peer(peer_id(replica));
+        }
 
         let sync = request_response::Behaviour::with_codec(
             SyncCodec::new(MeshId::derive(&config.key, &config.mesh)),
@@ -161,8 +165,7 @@ fn kad(config: &NetConfig, keypair: &Keypair) -> Result<kad::Behaviour<kad::stor
         .set_provider_record_ttl(Some(Duration::from_secs(10 * 60)))
         .set_provider_publication_interval(Some(Duration::from_secs(2 * 60)))
         .set_periodic_bootstrap_interval(Some(Duration::from_secs(60)));
-    let mut kad =
-        kad::Behaviour::with_config(local, kad::store::MemoryStore::with_config(local, store), settings);
+    let mut kad = kad::Behaviour::with_config(local, kad::store::MemoryStore::with_config(local, store), settings);
     // A client answers nobody's questions, and without AutoNAT everyone would stay one.
     kad.set_mode(Some(kad::Mode::Server));
     Ok(kad)
@@ -176,7 +179,7 @@ mod tests {
     fn gossip_is_set_as_the_design_says() {
         let config = gossip_config().expect("the settings agree");
         let defaults = gossipsub::Config::default();
-        assert_eq!(config.validation_mode(), &gossipsub::ValidationMode::Anonymous);
+        assert!(matches!(config.validation_mode(), gossipsub::ValidationMode::Anonymous));
         assert!(config.validate_messages());
         assert!(config.flood_publish());
         assert_eq!(config.mesh_n(), defaults.mesh_n(), "smaller degrees stalled links for good");

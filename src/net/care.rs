@@ -196,7 +196,9 @@ impl Care {
     /// Learns where a connected peer listens, as it says itself.
     pub(super) fn listens(&mut self, replica: ReplicaId, addresses: Vec<Multiaddr>) {
         if let Some(peer) = self.peers.get_mut(&replica) {
-            addresses.into_iter().rev().for_each(|address| drop(peer.discover(address)));
+            for address in addresses.into_iter().rev() {
+                peer.discover(address);
+            }
         }
     }
 
@@ -209,7 +211,7 @@ impl Care {
                 peer.record.clear();
             }
         }
-        for known in members.iter().filter(|known| known.replica != self.local) {
+        for known in members {
             let tie = self.tie_break(known.replica);
             let Some(peer) = self.peer(known.replica, FoundBy::Member, now) else { continue };
             let moved = peer.record != known.addresses;

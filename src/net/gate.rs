@@ -77,7 +77,7 @@ impl Transport for Gate {
                     Ok(connection)
                 }
                 Err(error) => {
-                    if REACHED.get() {
+                    if REACHED.with(Cell::get) {
                         refusals.outbound(&address, &error);
                     }
                     Err(error)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use libp2p::core::transport::ListenerId;
 use libp2p::core::upgrade::Version;
 use libp2p::gossipsub::IdentTopic;
@@ -60,9 +61,11 @@ async fn bind(
     let transport = transport::build(&config, &keypair, &refusals)?;
     let topic = IdentTopic::new(config.key.topic(&config.mesh));
     let behaviour = Behaviour::new(&config, &keypair, &topic)?;
-    let settings = swarm::Config::with_executor(move |task| drop(tokio::spawn(task.instrument(span.clone()))))
-        .with_idle_connection_timeout(IDLE_TIMEOUT)
-        .with_substream_upgrade_protocol_override(Version::V1Lazy);
+    let settings = swarm::Config::with_executor(move |task: BoxFuture<'static, ()>| {
+        drop(tokio::spawn(task.instrument(span.clone())));
+    })
+    .with_idle_connection_timeout(IDLE_TIMEOUT)
+    .with_substream_upgrade_protocol_override(Version::V1Lazy);
     let mut swarm = Swarm::new(transport, behaviour, keypair.public().to_peer_id(), settings);
     swarm.behaviour_mut().gossip.subscribe(&topic).map_err(|error| network(&error))?;
 

@@ -8,9 +8,9 @@ use libp2p::ping;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{DialError, ListenError, SwarmEvent};
 
-use super::super::address::{Scope, peer_id, replica_id, split_peer};
 #[cfg(feature = "faults")]
 use super::super::address::socket_address;
+use super::super::address::{Scope, peer_id, replica_id, split_peer};
 use super::super::behaviour::BehaviourEvent;
 use super::super::links_table::FoundBy;
 use super::{Driver, Failure};
@@ -100,7 +100,12 @@ impl Driver {
                     _ => {}
                 }
             }
-            SwarmEvent::IncomingConnectionError { send_back_addr, peer_id, error: ListenError::Denied { cause }, .. } => {
+            SwarmEvent::IncomingConnectionError {
+                send_back_addr,
+                peer_id,
+                error: ListenError::Denied { cause },
+                ..
+            } => {
                 self.refusals.denied(peer_id, &send_back_addr, &cause);
             }
             // All other failures of strangers were noted where they happened.

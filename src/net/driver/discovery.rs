@@ -83,7 +83,9 @@ impl Driver {
         #[cfg(feature = "kad")]
         if let (Some(search), Some(kad)) = (&self.discovery.search, self.swarm.behaviour_mut().kad.as_mut()) {
             if info.protocols.contains(&search.protocol) {
-                addresses.iter().for_each(|address| drop(kad.add_address(&peer_id, address.clone())));
+                for address in &addresses {
+                    kad.add_address(&peer_id, address.clone());
+                }
             }
         }
         self.care.listens(replica, addresses);
