@@ -6,10 +6,18 @@ mod nodes;
 
 use std::time::Duration;
 
-use nodes::{DEADLINE, KEY, builder, connected, id, pair, peer, start, state, until, until_within};
+use nodes::{DEADLINE, KEY, builder, connected, id, peer, start, state, until, until_within};
 use presence_mesh::{DeviceState, FoundBy, Links, Mesh, MeshKey, Standing, StartError};
 
 const TWO_THREADS: &str = "the driver must not starve whoever waits for it";
+
+/// Node 1, and node 2 that joins it, both over `links`, connected.
+async fn pair(links: &Links) -> (Mesh, Mesh) {
+    let one = start(builder(1).links(links.clone())).await;
+    let two = start(builder(2).links(links.clone()).join(one.addresses()).expect("addresses")).await;
+    until("two nodes are connected", || connected(&one, id(2)) && connected(&two, id(1))).await;
+    (one, two)
+}
 
 fn all_connected(nodes: &[Mesh]) -> bool {
     nodes.iter().all(|node| nodes.iter().all(|other| node.id() == other.id() || connected(node, other.id())))

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use presence_mesh::{DeviceState, Identity, Links, Mesh, MeshBuilder, MeshKey, Peer, Preset, ReplicaId};
+use presence_mesh::{DeviceState, Identity, Mesh, MeshBuilder, MeshKey, Peer, Preset, ReplicaId};
 use tokio::time::timeout;
 
 /// Long enough for anything on a loaded machine; nothing waits for it to pass.
@@ -32,14 +32,6 @@ pub fn id(n: u8) -> ReplicaId {
 
 pub async fn start(builder: MeshBuilder) -> Mesh {
     builder.start().await.expect("the node starts")
-}
-
-/// Node 1, and node 2 that joins it, both over `links`, connected.
-pub async fn pair(links: &Links) -> (Mesh, Mesh) {
-    let one = start(builder(1).links(links.clone())).await;
-    let two = start(builder(2).links(links.clone()).join(one.addresses()).expect("addresses")).await;
-    until("two nodes are connected", || connected(&one, id(2)) && connected(&two, id(1))).await;
-    (one, two)
 }
 
 pub fn peer(mesh: &Mesh, replica: ReplicaId) -> Option<Peer> {
