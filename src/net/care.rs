@@ -51,6 +51,8 @@ const DIAL_LOST: Duration = Duration::from_secs(20);
 const KEEP_FOUND: Duration = Duration::from_secs(5 * 60);
 /// How long a peer that was connected, and is in no state of the mesh, is tried.
 const KEEP_REACHED: Duration = Duration::from_secs(60 * 60);
+/// How long the address of a node that left is let alone, if it is a join address.
+const AFTER_LEAVE: Duration = Duration::from_secs(2);
 /// Signs of life missed before a connection counts as broken.
 const MISSED_BEATS: u32 = 6;
 /// Doublings of the patience with a silent peer.
@@ -78,6 +80,17 @@ pub(super) enum Why {
     Left,
     /// Others were chosen.
     Exchanged,
+}
+
+/// How a connection came about.
+#[derive(Debug, Clone)]
+pub(super) struct Made {
+    /// What was dialled; `None` when the other dialled us.
+    pub(super) address: Option<Multiaddr>,
+    /// The join address it was dialled for.
+    pub(super) join: Option<usize>,
+    /// How the peer was found, if nothing was known of it before.
+    pub(super) how: FoundBy,
 }
 
 /// What the mesh's state says of one member.
@@ -239,22 +252,22 @@ impl Care {
         self.wake(now);
     }
 
-    /// A connection was made: by dialling `address`, or by the other.
-    pub(super) fn connected(
-        &mut self,
-        replica: ReplicaId,
-        id: ConnectionId,
-        address: Option<Multiaddr>,
-        how: FoundBy,
-        now: Duration,
-    ) {
+    /// A connection was made: by dialling `address`, or by the other. Says whether to keep it: a join address
+    /// that leads to a peer we were connected to all along has told us whose it is, and that is all.
+    #[must_use = "a connection that is not kept must be closed at once, or it counts as a sign of a restart"]
+    pub(super) fn connected(&mut self, replica: ReplicaId, id: ConnectionId, made: Made, now: Duration) -> bool {
+        let Made { address, join, how } = made;
+        if let Some(join) = join {
+            self.joined(join, replica, now);
+        }
         // Every connection is counted, even if the table is full: their number is bounded elsewhere.
         let peer = self.peers.entry(replica).or_insert_with(|| Peer::new(how, now));
-        if let Some(first) = peer.connections.first() {
-            if now.saturating_sub(first.since) > SIMULTANEOUS && peer.second.is_none() {
-                peer.second = Some((id, now + GRACE));
-            }
-        } else {
+        let old = peer.connections.first().is_some_and(|first| now.saturating_sub(first.since) > SIMULTANEOUS);
+        let keep = join.is_none() || !old;
+        if old && keep && peer.second.is_none() {
+            peer.second = Some((id, now + GRACE));
+        }
+        if !peer.connected() {
             peer.heard_at = now;
         }
         peer.connections.push(Connection { id, since: now, outbound: address.is_some() });
@@ -265,10 +278,11 @@ impl Care {
             peer.discover(address);
         }
         self.wake(now);
+        keep
     }
 
     /// The dial of a join address led to this peer.
-    pub(super) fn joined(&mut self, join: usize, replica: ReplicaId, now: Duration) {
+    fn joined(&mut self, join: usize, replica: ReplicaId, now: Duration) {
         let Some(join) = self.joins.get_mut(join) else { return };
         join.reached(replica);
         let address = join.address.clone();
@@ -286,7 +300,11 @@ impl Care {
         if !peer.connected() {
             peer.second = None;
             peer.rtt = None;
-            if std::mem::take(&mut peer.subscribed) {
+            let understood = std::mem::take(&mut peer.subscribed);
+            if peer.left {
+                // At a join address it may come back, but not while it is still leaving.
+                peer.dial = Dial::At(now + AFTER_LEAVE);
+            } else if understood {
                 peer.dial = Dial::At(now + tie);
             } else {
                 // Whoever hangs up before we understood each other does not want us.

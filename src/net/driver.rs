@@ -23,7 +23,7 @@ use tokio::time::sleep;
 
 use super::address::{Scope, peer_id, socket_address};
 use super::behaviour::{Behaviour, BehaviourEvent};
-use super::care::{Action, Care, Failure, Known, Why};
+use super::care::{Action, Care, Failure, Known, Made, Why};
 use super::config::NetConfig;
 use super::own_addresses::OwnAddresses;
 use super::refusals::Refusals;

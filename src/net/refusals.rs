@@ -54,7 +54,7 @@ impl Refusals {
         self.shared.count(|counters| counters.handshakes_failed += 1);
         if self.is_first(&format!("to {address}")) {
             let _entered = self.span.enter();
-            tracing::warn!(%address, %error, "what answers there does not have our mesh's name and key: check both");
+            tracing::warn!(%address, %error, "no handshake with what answers there: does it have our mesh's name and key?");
         }
     }
 

@@ -52,8 +52,25 @@ fn disconnects(done: &[(Duration, Action)]) -> Vec<(Duration, Why)> {
     done.iter().filter_map(wanted).collect()
 }
 
+/// It dialled us.
+fn inbound(care: &mut Care, n: u8, id: usize, now: Duration) {
+    assert!(care.connected(node(n), connection(id), Made { address: None, join: None, how: FoundBy::Join }, now));
+}
+
+/// We dialled it.
+fn outbound(care: &mut Care, peer: ReplicaId, id: usize, now: Duration) {
+    let made = Made { address: Some(address(1)), join: None, how: FoundBy::Join };
+    assert!(care.connected(peer, connection(id), made, now));
+}
+
+/// Our dial of the first join address led to it; says whether the connection is kept.
+fn join(care: &mut Care, n: u8, id: usize, now: Duration) -> bool {
+    let made = Made { address: Some(address(n)), join: Some(0), how: FoundBy::Join };
+    care.connected(node(n), connection(id), made, now)
+}
+
 fn connect(care: &mut Care, n: u8, id: usize, now: Duration) {
-    care.connected(node(n), connection(id), None, FoundBy::Join, now);
+    inbound(care, n, id, now);
     care.subscribed(node(n), now);
 }
 
@@ -113,14 +130,7 @@ fn a_join_address_never_reached_is_tried_ever_more_rarely() {
 fn a_join_address_becomes_its_peers() {
     let (mut care, mut now) = (care(&["/dns/paris/tcp/4747"]), ms(0));
     assert_eq!(run(&mut care, &mut now, ms(10)).len(), 1);
-    care.connected(
-        node(9),
-        connection(1),
-        Some("/dns/paris/tcp/4747".parse().expect("a multiaddr")),
-        FoundBy::Join,
-        now,
-    );
-    care.joined(0, node(9), now);
+    assert!(join(&mut care, 9, 1, now));
     care.subscribed(node(9), now);
     care.closed(node(9), connection(1), ms(1_000));
     let done = run(&mut care, &mut now, ms(2_000));
@@ -129,12 +139,26 @@ fn a_join_address_becomes_its_peers() {
     assert!(!done.iter().any(|(_, action)| matches!(action, Action::Join { .. })));
 }
 
+/// Two nodes are told to join each other; one was down when the other tried first, and came by itself.
+#[test]
+fn a_join_address_of_a_peer_connected_already_costs_it_nothing() {
+    let (mut care, mut now) = (care(&["/ip4/10.0.0.9/tcp/4747"]), ms(0));
+    run(&mut care, &mut now, ms(10));
+    care.join_failed(0, now);
+    connect(&mut care, 9, 1, now);
+    run(&mut care, &mut now, ms(5_000));
+    assert!(!join(&mut care, 9, 2, now), "the second connection is closed by us");
+    care.closed(node(9), connection(2), now);
+    assert!(run(&mut care, &mut now, ms(5_900)).is_empty());
+}
+
 /// A machine set up anew keeps its address and has another identity.
 #[test]
 fn a_join_address_with_a_new_owner_is_joined_anew() {
     let (mut care, mut now) = (care(&["/ip4/10.0.0.9/tcp/4747"]), ms(0));
     run(&mut care, &mut now, ms(10));
-    care.joined(0, node(9), now);
+    join(&mut care, 9, 1, now);
+    care.closed(node(9), connection(1), now);
     let failure = Failure::Somebody { obtained: Some(node(8)), address: address(9) };
     care.dial_failed(node(9), &failure, ms(20));
     let done = run(&mut care, &mut now, ms(100));
@@ -164,7 +188,7 @@ fn a_second_connection_beside_an_old_one_starts_over() {
     let (mut care, mut now) = (care(&[]), ms(0));
     connect(&mut care, 9, 1, now);
     run(&mut care, &mut now, ms(5_000));
-    care.connected(node(9), connection(2), None, FoundBy::Join, now);
+    inbound(&mut care, 9, 2, now);
     let done = run(&mut care, &mut now, ms(5_500));
     assert_eq!(disconnects(&done), [(ms(5_250), Why::Stale)]);
 }
@@ -175,7 +199,7 @@ fn the_old_connection_ending_first_does_not_save_the_second() {
     let (mut care, mut now) = (care(&[]), ms(0));
     connect(&mut care, 9, 1, now);
     run(&mut care, &mut now, ms(5_000));
-    care.connected(node(9), connection(2), None, FoundBy::Join, now);
+    inbound(&mut care, 9, 2, now);
     care.closed(node(9), connection(1), ms(5_100));
     assert_eq!(disconnects(&run(&mut care, &mut now, ms(5_500))), [(ms(5_250), Why::Stale)]);
 }
@@ -185,7 +209,7 @@ fn two_dials_at_once_are_no_reason_to_start_over() {
     let (mut care, mut now) = (care(&[]), ms(0));
     connect(&mut care, 9, 1, now);
     run(&mut care, &mut now, ms(1_500));
-    care.connected(node(9), connection(2), None, FoundBy::Join, now);
+    inbound(&mut care, 9, 2, now);
     assert_eq!(disconnects(&run(&mut care, &mut now, ms(5_000))), []);
 }
 
@@ -195,7 +219,7 @@ fn a_connection_made_by_mistake_changes_nothing() {
     let (mut care, mut now) = (care(&[]), ms(0));
     connect(&mut care, 9, 1, now);
     run(&mut care, &mut now, ms(5_000));
-    care.connected(node(9), connection(2), None, FoundBy::Join, now);
+    inbound(&mut care, 9, 2, now);
     care.closed(node(9), connection(2), ms(5_020));
     assert_eq!(disconnects(&run(&mut care, &mut now, ms(5_900))), []);
 }
@@ -246,8 +270,7 @@ fn who_hangs_up_at_once_is_dialled_ever_more_rarely() {
         let until = now + ms(100);
         for (at, _) in run(&mut care, &mut now, until) {
             dialled += 1;
-            care.connected(node(9), connection(dialled), Some(address(9)), FoundBy::Join, at);
-            care.joined(0, node(9), at);
+            join(&mut care, 9, dialled, at);
             care.closed(node(9), connection(dialled), at);
         }
     }
@@ -303,7 +326,7 @@ fn in_a_large_mesh_everyone_is_met_over_time() {
                 Action::Dial { peer, .. } => {
                     id += 1;
                     met.insert(peer);
-                    care.connected(peer, connection(id), Some(address(1)), FoundBy::Member, at);
+                    outbound(&mut care, peer, id, at);
                     care.subscribed(peer, at);
                 }
                 Action::Disconnect { peer, .. } => {
@@ -341,7 +364,8 @@ fn strangers_on_the_lan_are_forgotten_and_their_number_is_bounded() {
 fn the_banned_are_not_dialled() {
     let (mut care, mut now) = (care(&["/ip4/10.0.0.9/tcp/4747"]), ms(0));
     care.ban(node(9), now);
-    care.joined(0, node(9), now);
+    join(&mut care, 9, 1, now);
+    care.closed(node(9), connection(1), now);
     care.members(&[member(9)], now);
     assert!(run(&mut care, &mut now, ms(60_000)).is_empty());
 }

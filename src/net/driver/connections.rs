@@ -13,7 +13,7 @@ use super::super::address::socket_address;
 use super::super::address::{Scope, peer_id, replica_id, split_peer};
 use super::super::behaviour::BehaviourEvent;
 use super::super::links_table::FoundBy;
-use super::{Driver, Failure};
+use super::{Driver, Failure, Made};
 use crate::model::ReplicaId;
 use crate::proto::Input;
 
@@ -75,9 +75,9 @@ impl Driver {
                 };
                 // What neither we nor the other's dial explains, the DHT's own dials do.
                 let how = if own.is_none() && dialled.is_some() { FoundBy::Kad } else { FoundBy::Join };
-                self.care.connected(replica, connection_id, dialled, how, now);
-                if let Some(Some(join)) = own {
-                    self.care.joined(join, replica, now);
+                let made = Made { address: dialled, join: own.flatten(), how };
+                if !self.care.connected(replica, connection_id, made, now) {
+                    self.swarm.close_connection(connection_id);
                 }
                 self.show(replica, now);
             }
