@@ -1,6 +1,8 @@
 #![cfg_attr(feature = "net", doc = include_str!("../README.md"))]
 #![cfg_attr(not(feature = "net"), doc = "The sans-IO core of presence-mesh.")]
 
+#[cfg(feature = "asterisk")]
+pub mod bridge;
 pub mod crdt;
 pub mod model;
 pub mod proto;
