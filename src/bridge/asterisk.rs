@@ -7,6 +7,7 @@ mod eid;
 mod ledger;
 mod message;
 mod publisher;
+mod reconcile;
 mod transaction;
 #[cfg(test)]
 mod transcript;
