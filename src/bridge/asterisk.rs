@@ -1,8 +1,35 @@
-//! The bridge to Asterisk.
+//! The bridge to Asterisk: towards an unmodified Asterisk this node is one more Asterisk.
+//!
+//! Asterisk publishes what its own phones and mailboxes do as SIP `PUBLISH` and takes the same from others
+//! under real device names, keeping each server's states apart by EID. So two config blocks join a PBX to the
+//! mesh ([`pjsip_config`] prints them), and no dialplan, hint or phone changes.
+//!
+//! ```text
+//!             PUBLISH                said                      set, clear
+//!  Asterisk ───────────► Link ──────────────────► Worker ────────────────────► Space
+//!     ▲      200 at once (answerer)                 │  ▲                          │
+//!     │                                             │  └── watch_contributions ◄──┘
+//!     │  PUBLISH, one outstanding per stream        ▼ wants (desired)
+//!     └────────────────────────────── Speaker ◄── Reconciler ──► Ledger (redb)
+//! ```
+//!
+//! | part | what it decides |
+//! |---|---|
+//! | `message`, `body`, `eid`, `digest` | how things are written |
+//! | `transaction`, `answerer`, `publisher` | what a request is answered, what an answer asks for |
+//! | `link` | the one socket |
+//! | `pbx` | whether the PBX is there, is dumping, has forgotten |
+//! | `desired` | what the PBX should know, from what the mesh shows |
+//! | `reconcile`, `ledger`, `speaker` | what it was told, and what must be said next |
+//! | `worker` | nothing: it carries things from one to the other |
+//!
+//! **A reconciler, not a relay.** What is injected into Asterisk outlives us and nobody can list it, so it is
+//! in the ledger, on disk, before it is told; from there it is taken back when nobody owns it any more.
 
 mod answerer;
 mod body;
 mod clock;
+mod config;
 mod desired;
 mod digest;
 mod eid;
@@ -12,13 +39,299 @@ mod message;
 mod pbx;
 mod publisher;
 mod reconcile;
+mod speaker;
 mod transaction;
 #[cfg(test)]
 mod transcript;
+mod withdraw;
+mod worker;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use tokio::net::UdpSocket;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 
 pub use body::{Body, BodyError, Package};
+pub use config::{AsteriskConfig, AsteriskError, AsteriskTiming, Password, pjsip_config};
 pub use desired::EID_ATTRIBUTE;
 pub use eid::{Eid, ParseEidError};
 pub use ledger::LedgerError;
 pub use pbx::PbxStanding;
 pub use transaction::Retransmit;
+pub use withdraw::{Withdrawal, withdraw_from_ledger};
+
+use clock::Clock;
+use desired::{Filter, Roster};
+use digest::Credentials;
+use ledger::{Ledger, Telling};
+use link::{Link, LinkShared};
+use pbx::{Dump, Memory, Pulse};
+use publisher::Target;
+use reconcile::Reconciler;
+use speaker::{Speaker, SpeakerParts};
+use worker::{Published, Worker};
+
+use crate::mesh::Mesh;
+use crate::model::{DeviceState, Source};
+
+/// A running bridge between a mesh and one Asterisk.
+///
+/// End it with [`Asterisk::shutdown`], which takes back what the PBX was told. Dropped without that it ends as
+/// in a crash: the lamps stay as they are until the next start, which finds them in the ledger.
+#[derive(Debug)]
+pub struct Asterisk {
+    listen: SocketAddr,
+    published: watch::Receiver<Published>,
+    link: Arc<LinkShared>,
+    reconciler: Arc<Mutex<Reconciler>>,
+    stop: Mutex<Option<oneshot::Sender<oneshot::Sender<usize>>>>,
+    task: JoinHandle<()>,
+}
+
+/// How the bridge is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AsteriskStatus {
+    /// Whether the PBX is heard; `None` while it never was.
+    pub standing: Option<PbxStanding>,
+    /// The EID of the PBX, once it said anything.
+    pub eid: Option<Eid>,
+    /// Whether its first dump is in the mesh.
+    pub ready: bool,
+    /// PUBLISHes to the PBX, by result: `taken`, `refused`, `unanswered`; `ledger_failed` while it does.
+    pub writes: BTreeMap<&'static str, u64>,
+    /// Requests of the PBX that were taken.
+    pub taken: u64,
+    /// Requests and datagrams that were refused, by reason.
+    pub rejected: BTreeMap<&'static str, u64>,
+    /// Statements of the PBX that the mesh did not take (too many entries, a bad key).
+    pub failed_entries: u64,
+    /// How many slots (a device under one EID, a mailbox) the PBX knows from us.
+    pub told: usize,
+    /// How many slots wait for their turn.
+    pub waiting: usize,
+    /// How many slots the PBX is not told because there are too many.
+    pub refused_slots: u64,
+    /// EIDs that several live servers have, with the servers' names.
+    pub shared_eids: BTreeMap<Eid, Vec<String>>,
+    /// Why the PBX refused the last PUBLISH, and what to do; `None` when it took it.
+    pub last_refusal: Option<String>,
+}
+
+/// What the PBX was told of a device under one EID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Told {
+    /// Whose state it is.
+    pub eid: Eid,
+    /// The state.
+    pub state: DeviceState,
+    /// When the PBX took it.
+    pub at: SystemTime,
+    /// Something else is to be told, or the PBX may have forgotten it.
+    pub pending: bool,
+}
+
+impl Asterisk {
+    /// Starts the bridge. Binds and opens the ledger; never waits for the PBX.
+    ///
+    /// # Errors
+    /// See [`AsteriskError`]; nothing is changed then.
+    pub async fn start(mesh: Mesh, config: AsteriskConfig) -> Result<Self, AsteriskError> {
+        let Prepared { target, to, socket, ledger, clock, seed } = prepare(&config, config.listen).await?;
+        let own = mesh.id();
+        let endpoints: BTreeSet<String> = [target.user.clone(), config.username.clone()].into();
+        let timing = config.timing;
+        let listen = target.sent_by;
+        let (rows, foreign) = ledger.rows()?;
+        if foreign > 0 {
+            tracing::warn!(foreign, "the ledger has rows that make no sense");
+        }
+        tracing::info!(%listen, server = config.server, rows = rows.len(), "asterisk bridge starts");
+        let reconciler = Arc::new(Mutex::new(Reconciler::new(rows, timing.streams)));
+        let (link, statements) = Link::start(socket, clock, seed, to);
+        let link_shared = link.shared();
+        let speaker = Speaker::new(SpeakerParts {
+            reconciler: reconciler.clone(),
+            ledger: Arc::new(ledger),
+            link: link.sender(),
+            to,
+            target,
+            own_eid: Roster::new(own).own_synthetic(),
+            streams: timing.streams,
+            retransmit: timing.retransmit,
+            backoff: timing.backoff,
+            clock,
+            seed,
+        });
+        let now = clock.now();
+        let (published, reader) = watch::channel(Published::default());
+        let worker = Worker {
+            devices: mesh.devices().with_source(Source::ASTERISK),
+            mailboxes: mesh.mailboxes().with_source(Source::ASTERISK),
+            mesh,
+            timing,
+            clock,
+            link,
+            speaker,
+            reconciler: reconciler.clone(),
+            export: Filter::new(&config.export, endpoints.clone()),
+            import: Filter::new(&config.import, endpoints),
+            roster: Roster::new(own),
+            pulse: Pulse::new(timing.stale_after, timing.gone_after, now),
+            dump: Dump::default(),
+            memory: Memory::default(),
+            homes: BTreeSet::new(),
+            marked: false,
+            ask_at: Duration::MAX,
+            ask_wait: timing.backoff,
+            judge_at: now + timing.judge_after,
+            seen: [false, false],
+            failed_entries: 0,
+            published,
+        };
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(worker.run(statements, stopped));
+        let stop = Mutex::new(Some(stop));
+        Ok(Self { listen, published: reader, link: link_shared, reconciler, stop, task })
+    }
+
+    /// Where the PBX publishes to, with the port it got when 0 was asked.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Whether the PBX's first dump is in the mesh.
+    pub fn is_ready(&self) -> bool {
+        self.published.borrow().dumped
+    }
+
+    /// Resolves when [`Asterisk::is_ready`]; never, when the PBX never dumps. Cancel safe.
+    pub async fn ready(&self) {
+        let mut published = self.published.clone();
+        // Ended before it was ready: it never will be.
+        if published.wait_for(|published| published.dumped).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> AsteriskStatus {
+        let published = self.published.borrow().clone();
+        let counters = self.link.counters();
+        let reconciler = self.reconciler.lock().expect("no holder of this lock panics");
+        AsteriskStatus {
+            standing: published.standing,
+            eid: published.eid,
+            ready: published.dumped,
+            writes: published.writes,
+            taken: counters.taken,
+            rejected: counters.rejected,
+            failed_entries: published.failed_entries,
+            told: reconciler.told_slots(),
+            waiting: reconciler.waiting(),
+            refused_slots: reconciler.refused_slots(),
+            shared_eids: published.shared_eids,
+            last_refusal: published.last_refusal,
+        }
+    }
+
+    /// What the PBX was told of a device, by EID, and when.
+    pub fn told(&self, device: &str) -> Vec<Told> {
+        let rows = self.reconciler.lock().expect("no holder of this lock panics").told(device);
+        let told = rows.into_iter().filter_map(|(eid, row)| match row.telling {
+            Telling::State(state) => Some(Told { eid, state, at: row.at, pending: row.pending }),
+            Telling::Counts(..) => None,
+        });
+        told.collect()
+    }
+
+    /// Takes back everything the PBX was told, for at most [`AsteriskTiming::shutdown`], and ends. Says how
+    /// many slots could not be taken back; they stay in the ledger for the next start or
+    /// [`withdraw_from_ledger`].
+    ///
+    /// Dropping the future half-way does not stop the withdrawal.
+    pub async fn shutdown(self) -> usize {
+        let (done, left) = oneshot::channel();
+        let stop = self.stop.lock().expect("no holder of this lock panics").take();
+        match stop.map(|stop| stop.send(done)) {
+            Some(Ok(())) => left.await.unwrap_or_default(),
+            _ => 0,
+        }
+    }
+}
+
+impl Drop for Asterisk {
+    fn drop(&mut self) {
+        // A shutdown that is under way goes on by itself.
+        if self.stop.get_mut().is_ok_and(|stop| stop.is_some()) {
+            self.task.abort();
+        }
+    }
+}
+
+/// What both the bridge and the withdrawal from the ledger need.
+struct Prepared {
+    target: Target,
+    to: SocketAddr,
+    socket: UdpSocket,
+    ledger: Ledger,
+    clock: Clock,
+    seed: u64,
+}
+
+async fn prepare(config: &AsteriskConfig, listen: SocketAddr) -> Result<Prepared, AsteriskError> {
+    config.timing.check()?;
+    let server = config.server()?;
+    let to = resolve(server.host_port, listen).await?;
+    let bind = |cause| AsteriskError::Bind { address: listen, cause };
+    let socket = UdpSocket::bind(listen).await.map_err(bind)?;
+    let mut sent_by = socket.local_addr().map_err(bind)?;
+    if sent_by.ip().is_unspecified() {
+        sent_by.set_ip(source_ip(to).await.map_err(bind)?);
+    }
+    let ledger = Ledger::open(&config.ledger)?;
+    let credentials = config.password.as_ref().map(|password| Credentials {
+        username: config.username.clone(),
+        password: password.reveal().to_owned(),
+    });
+    let target = Target {
+        // Without parameters: the recorded digest covers the URI as it stands on the request line.
+        uri: config.server.clone(),
+        user: config.username.clone(),
+        credentials,
+        sent_by,
+        expires_s: u32::try_from(config.timing.expires.as_secs()).unwrap_or(u32::MAX),
+    };
+    let mut seed = [0; 8];
+    // Without randomness from the system there is still the time: two starts never share a Call-ID.
+    let seed = match getrandom::fill(&mut seed) {
+        Ok(()) => u64::from_le_bytes(seed),
+        Err(_) => {
+            let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            time.as_secs() ^ u64::from(time.subsec_nanos()) << 32
+        }
+    };
+    Ok(Prepared { target, to, socket, ledger, clock: Clock::new(), seed })
+}
+
+async fn resolve(host: String, listen: SocketAddr) -> Result<SocketAddr, AsteriskError> {
+    let found = tokio::net::lookup_host(&host).await.map(|mut found| found.find(|to| to.is_ipv4() == listen.is_ipv4()));
+    match found {
+        Ok(Some(to)) => Ok(to),
+        Ok(None) => Err(AsteriskError::Resolve { host, cause: None }),
+        Err(cause) => Err(AsteriskError::Resolve { host, cause: Some(cause) }),
+    }
+}
+
+/// Our address as `to` sees it: a socket that is connected knows, and sends nothing for it.
+async fn source_ip(to: SocketAddr) -> std::io::Result<IpAddr> {
+    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).await?;
+    socket.connect(to).await?;
+    Ok(socket.local_addr()?.ip())
+}

@@ -132,10 +132,6 @@ impl Link {
         self.shared.may_speak.swap(false, Ordering::Relaxed) || lost
     }
 
-    pub(super) fn counters(&self) -> LinkCounters {
-        self.shared.counters.lock().expect("no holder of this lock panics").clone()
-    }
-
     /// What reads the counters from elsewhere.
     pub(super) fn shared(&self) -> Arc<LinkShared> {
         self.shared.clone()
@@ -209,7 +205,10 @@ impl Worker {
                     Err(reply) => drop(reply.send(None)),
                 }
             }
-            Command::SpeakerGone => self.answerer.speaker_gone(),
+            Command::SpeakerGone => {
+                self.answerer.speaker_gone();
+                self.wake().await;
+            }
         }
     }
 
@@ -273,7 +272,7 @@ impl Worker {
         if let Some(said) = said {
             self.said.try_send(said).expect("its room was checked, and this task alone sends");
         }
-        if life {
+        if life || source == self.pbx {
             self.alive();
         }
     }

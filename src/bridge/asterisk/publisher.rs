@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ezk_sip_types::Name;
 use ezk_sip_types::header::typed::{Expires, MinExpires};
 
 use super::body::{Body, Package};
@@ -62,6 +61,8 @@ struct Current {
     attempts: u32,
     answered_challenge: bool,
     forgot: bool,
+    /// It was sent under an etag that is known to be forgotten: its 412 says nothing new.
+    excused: bool,
 }
 
 /// A request to send, and the branch its answer will carry.
@@ -161,7 +162,7 @@ impl Publisher {
             }
             412 => {
                 *self.publication_mut(current.package) = None;
-                current.forgot = true;
+                current.forgot |= !std::mem::take(&mut current.excused);
                 !current.body.is_empty()
             }
             423 => {
@@ -185,7 +186,7 @@ impl Publisher {
         };
         if response.status == 412 && current.body.is_empty() {
             // A renewal of what is forgotten has nothing to say; the next statement opens a new publication.
-            return Outcome::Taken { forgot: true };
+            return Outcome::Taken { forgot: current.forgot };
         }
         if !again || current.attempts >= MAX_ATTEMPTS {
             return Outcome::Refused { status: response.status, forgot: current.forgot };
@@ -199,6 +200,15 @@ impl Publisher {
         self.current = None;
     }
 
+    /// Another stream found that Asterisk forgot all publications: they are opened anew, without each of them
+    /// finding out again.
+    pub(super) fn forget(&mut self) {
+        self.publications = [None, None];
+        if let Some(current) = &mut self.current {
+            current.excused = true;
+        }
+    }
+
     fn begin(&mut self, package: Package, body: String, target: &Target, random: u64, now: Duration) -> Outgoing {
         assert!(self.current.is_none(), "one request is outstanding per stream");
         let slot = self.publication_mut(package);
@@ -208,7 +218,7 @@ impl Publisher {
         if forgot {
             *slot = None;
         }
-        self.send(Current { package, body, attempts: 0, answered_challenge: false, forgot }, target, random)
+        self.send(Current { package, body, attempts: 0, answered_challenge: false, forgot, excused: false }, target, random)
     }
 
     fn send(&mut self, current: Current, target: &Target, random: u64) -> Outgoing {
@@ -299,12 +309,10 @@ pub(super) fn probe(target: &Target, random: u64) -> Outgoing {
     Outgoing { bytes: request.to_bytes(), branch: branch.clone() }
 }
 
-/// The header in which a challenge comes, for tests of peers.
-#[cfg(test)]
-pub(super) const AUTHORIZATION: Name = Name::AUTHORIZATION;
-
 #[cfg(test)]
 mod tests {
+    use ezk_sip_types::Name;
+
     use super::super::message::{Message, Request, SIP_IF_MATCH};
     use super::*;
     use crate::bridge::asterisk::Eid;
@@ -426,6 +434,18 @@ Content-Length: 100
     }
 
     #[test]
+    fn one_restart_is_found_once_by_all_streams_together() {
+        let (mut publisher, target) = (Publisher::new("f1"), target());
+        publisher.say(&alice(), &target, 1, NOW);
+        publisher.answered(&ok("7"), &target, 2, NOW);
+        publisher.say(&alice(), &target, 3, NOW);
+        publisher.forget();
+        let answer = response("412 Conditional Request Failed", "");
+        assert!(matches!(publisher.answered(&answer, &target, 4, NOW), Outcome::Again(_)));
+        assert_eq!(publisher.answered(&ok("1"), &target, 5, NOW), Outcome::Taken { forgot: false });
+    }
+
+    #[test]
     fn a_challenge_is_answered_once_and_a_stale_nonce_again() {
         let (mut publisher, target) = (Publisher::new("f1"), target());
         let challenge = |extra: &str| {
@@ -434,11 +454,11 @@ Content-Length: 100
         };
         publisher.say(&alice(), &target, 1, NOW);
         let Outcome::Again(first) = publisher.answered(&challenge(""), &target, 2, NOW) else { panic!("must answer") };
-        assert!(parse(&first).header(&AUTHORIZATION).expect("an answer").contains("nc=00000001"));
+        assert!(parse(&first).header(&Name::AUTHORIZATION).expect("an answer").contains("nc=00000001"));
         let Outcome::Again(second) = publisher.answered(&challenge(",stale=true"), &target, 3, NOW) else {
             panic!("a stale nonce is no wrong password")
         };
-        assert!(parse(&second).header(&AUTHORIZATION).is_some());
+        assert!(parse(&second).header(&Name::AUTHORIZATION).is_some());
         let refused = publisher.answered(&challenge(""), &target, 4, NOW);
         assert_eq!(refused, Outcome::Refused { status: 401, forgot: false });
         let nobody = Target { credentials: None, ..target };
@@ -454,7 +474,7 @@ Content-Length: 100
         publisher.answered(&response("401 Unauthorized", header), &target, 2, NOW);
         publisher.answered(&ok("1"), &target, 3, NOW);
         let next = parse(&publisher.say(&alice(), &target, 4, NOW));
-        assert!(next.header(&AUTHORIZATION).expect("an answer").contains("nc=00000002"));
+        assert!(next.header(&Name::AUTHORIZATION).expect("an answer").contains("nc=00000002"));
     }
 
     #[test]
