@@ -34,8 +34,12 @@ impl Pulse {
         Self { stale_after, gone_after, last_heard: now, standing: PbxStanding::Up, ever: false }
     }
 
-    /// It gave a sign of life. Says whether it had been silent, or was never heard before.
+    /// It gave a sign of life at that time. Says whether it had been silent, or was never heard before. What
+    /// is told again of an earlier sign changes nothing.
     pub(super) fn heard(&mut self, at: Duration) -> bool {
+        if self.ever && at <= self.last_heard {
+            return false;
+        }
         self.last_heard = self.last_heard.max(at);
         let returned = self.standing != PbxStanding::Up || !self.ever;
         (self.standing, self.ever) = (PbxStanding::Up, true);
@@ -224,6 +228,7 @@ mod tests {
         assert_eq!(pulse.next_at(), Some(s(5)));
         assert_eq!(pulse.poll(s(4)), None);
         assert_eq!(pulse.poll(s(5)), Some(PbxStanding::Silent));
+        assert!(!pulse.heard(s(2)), "an old sign told again is none");
         assert_eq!(pulse.poll(s(6)), None);
         assert_eq!(pulse.poll(s(12)), Some(PbxStanding::Gone));
         assert_eq!((pulse.poll(s(99)), pulse.next_at()), (None, None));
