@@ -170,45 +170,25 @@ impl Dump {
     }
 }
 
-/// How a PBX tells that it forgot what it was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Sign {
-    /// It asked for everything of one package.
-    Refresh(Package),
-    /// It did not know our publication any more.
-    Unknown,
-}
-
-/// Merges the signs of one boot: a boot gives a refresh per package and, as soon as we publish, a 412.
+/// What a PBX has been found to have forgotten, so that one boot counts once.
+///
+/// A boot shows twice: Asterisk asks for everything, and it does not know our publications any more (412).
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    refresh_at: [Option<Duration>; 2],
-    unknown_at: Option<Duration>,
+    asked_at: [Option<Duration>; 2],
 }
 
-/// Signs of different kinds within this time are of one boot; Asterisk needs longer than that between two.
-const ONE_BOOT: Duration = Duration::from_secs(3);
-
 impl Memory {
-    /// Which packages must be said again because of this sign.
-    ///
-    /// A sign of the same kind as the one before always counts, so every boot counts at least once: each gives
-    /// both kinds, or always the same one.
-    pub(super) fn sign(&mut self, sign: Sign, now: Duration) -> Vec<Package> {
-        let recent = |at: Option<Duration>| at.is_some_and(|at| now.saturating_sub(at) < ONE_BOOT);
-        match sign {
-            Sign::Refresh(package) => {
-                let merged = recent(self.unknown_at);
-                let again = recent(self.refresh_at[package as usize]);
-                self.refresh_at[package as usize] = Some(now);
-                if merged && !again { Vec::new() } else { vec![package] }
-            }
-            Sign::Unknown => {
-                let again = recent(self.unknown_at);
-                self.unknown_at = Some(now);
-                Package::ALL.into_iter().filter(|package| again || !recent(self.refresh_at[*package as usize])).collect()
-            }
-        }
+    /// It asked for everything of this package.
+    pub(super) fn asked(&mut self, package: Package, now: Duration) {
+        self.asked_at[package as usize] = Some(now);
+    }
+
+    /// It did not know a publication that it still knew at `known_at`: which packages it may have forgotten
+    /// since it last asked for them.
+    pub(super) fn unknown(&self, known_at: Duration) -> Vec<Package> {
+        let since = |package: &Package| self.asked_at[*package as usize].is_none_or(|asked_at| asked_at <= known_at);
+        Package::ALL.into_iter().filter(since).collect()
     }
 }
 
@@ -276,24 +256,13 @@ mod tests {
     }
 
     #[test]
-    fn the_signs_of_one_boot_count_once() {
+    fn one_boot_counts_once_and_two_boots_twice() {
         let mut memory = Memory::default();
-        assert_eq!(memory.sign(Sign::Unknown, s(10)), Package::ALL);
-        assert_eq!(memory.sign(Sign::Refresh(Package::DeviceState), s(11)), []);
-        assert_eq!(memory.sign(Sign::Refresh(Package::Mwi), s(11)), []);
-        // The next boot, in the other order.
-        assert_eq!(memory.sign(Sign::Refresh(Package::DeviceState), s(60)), [Package::DeviceState]);
-        assert_eq!(memory.sign(Sign::Unknown, s(61)), [Package::Mwi]);
-        assert_eq!(memory.sign(Sign::Refresh(Package::Mwi), s(61)), []);
-    }
-
-    #[test]
-    fn two_signs_of_one_kind_are_two_boots() {
-        let mut memory = Memory::default();
-        let refresh = Sign::Refresh(Package::DeviceState);
-        assert_eq!(memory.sign(refresh, s(10)), [Package::DeviceState]);
-        assert_eq!(memory.sign(refresh, s(11)), [Package::DeviceState]);
-        assert_eq!(memory.sign(Sign::Unknown, s(20)), Package::ALL);
-        assert_eq!(memory.sign(Sign::Unknown, s(21)), Package::ALL);
+        assert_eq!(memory.unknown(s(5)), Package::ALL, "it never asked");
+        memory.asked(Package::DeviceState, s(10));
+        assert_eq!(memory.unknown(s(9)), [Package::Mwi], "it asked for devices since it knew us: the same boot");
+        memory.asked(Package::Mwi, s(10));
+        assert_eq!(memory.unknown(s(9)), []);
+        assert_eq!(memory.unknown(s(11)), Package::ALL, "it knew us after it asked: a later boot");
     }
 }

@@ -52,6 +52,8 @@ struct Publication {
     expires_s: u32,
     renew_at: Duration,
     expires_at: Duration,
+    /// When Asterisk last accepted it.
+    known_at: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -60,7 +62,7 @@ struct Current {
     body: String,
     attempts: u32,
     answered_challenge: bool,
-    forgot: bool,
+    forgot: Option<Duration>,
     /// It was sent under an etag that is known to be forgotten: its 412 says nothing new.
     excused: bool,
 }
@@ -75,12 +77,13 @@ pub(super) struct Outgoing {
 /// What an answer means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Taken. `forgot`: Asterisk did not know our publication any more, so it may know nothing at all.
-    Taken { forgot: bool },
+    /// Taken. `forgot`: Asterisk did not know our publication any more, so it may know nothing at all; the time
+    /// is when it last showed that it knew it.
+    Taken { forgot: Option<Duration> },
     /// Send this instead.
     Again(Outgoing),
     /// Not taken, and asking the same again at once would not help.
-    Refused { status: u16, forgot: bool },
+    Refused { status: u16, forgot: Option<Duration> },
 }
 
 impl Publisher {
@@ -161,8 +164,10 @@ impl Publisher {
                 worth_it && target.credentials.is_some()
             }
             412 => {
-                *self.publication_mut(current.package) = None;
-                current.forgot |= !std::mem::take(&mut current.excused);
+                let known_at = self.publication_mut(current.package).take().map(|known| known.known_at);
+                if !std::mem::take(&mut current.excused) {
+                    current.forgot = known_at.or(current.forgot);
+                }
                 !current.body.is_empty()
             }
             423 => {
@@ -176,6 +181,7 @@ impl Publisher {
                             expires_s: least,
                             renew_at: Duration::MAX,
                             expires_at: Duration::MAX,
+                            known_at: now,
                         });
                     }
                     _ => return refused,
@@ -214,10 +220,7 @@ impl Publisher {
         let slot = self.publication_mut(package);
         // A publication that ended unrenewed would be answered 412, which must keep meaning "it restarted"; but
         // for as long as it is gone we could not have noticed a restart, so it counts as one.
-        let forgot = slot.as_ref().is_some_and(|known| known.expires_at <= now);
-        if forgot {
-            *slot = None;
-        }
+        let forgot = slot.take_if(|known| known.expires_at <= now).map(|known| known.known_at);
         self.send(Current { package, body, attempts: 0, answered_challenge: false, forgot, excused: false }, target, random)
     }
 
@@ -260,6 +263,7 @@ impl Publisher {
             expires_s: asked,
             renew_at,
             expires_at: now + life,
+            known_at: now,
         });
     }
 
@@ -380,7 +384,7 @@ Content-Length: 100
     fn etags_are_followed_per_package() {
         let (mut publisher, target) = (Publisher::new("f1"), target());
         publisher.say(&alice(), &target, 1, NOW);
-        assert_eq!(publisher.answered(&ok("7"), &target, 2, NOW), Outcome::Taken { forgot: false });
+        assert_eq!(publisher.answered(&ok("7"), &target, 2, NOW), Outcome::Taken { forgot: None });
         let next = parse(&publisher.say(&alice(), &target, 3, NOW));
         assert_eq!(next.header(&SIP_IF_MATCH), Some("7"));
         publisher.answered(&ok("8"), &target, 4, NOW);
@@ -402,7 +406,7 @@ Content-Length: 100
         let Outcome::Again(again) = publisher.answered(&answer, &target, 4, NOW) else { panic!("must try again") };
         let again = parse(&again);
         assert_eq!((again.header(&SIP_IF_MATCH), again.body.len()), (None, 100));
-        assert_eq!(publisher.answered(&ok("1"), &target, 5, NOW), Outcome::Taken { forgot: true });
+        assert_eq!(publisher.answered(&ok("1"), &target, 5, NOW), Outcome::Taken { forgot: Some(NOW) });
     }
 
     #[test]
@@ -419,7 +423,7 @@ Content-Length: 100
         let late = due + Duration::from_secs(6);
         assert_eq!(publisher.renew(&target, 4, late), None);
         assert_eq!(parse(&publisher.say(&alice(), &target, 5, late)).header(&SIP_IF_MATCH), None);
-        assert_eq!(publisher.answered(&ok("1"), &target, 6, late), Outcome::Taken { forgot: true });
+        assert_eq!(publisher.answered(&ok("1"), &target, 6, late), Outcome::Taken { forgot: Some(NOW) });
     }
 
     #[test]
@@ -429,7 +433,7 @@ Content-Length: 100
         publisher.answered(&ok("7"), &target, 2, NOW);
         publisher.renew(&target, 3, NOW + Duration::from_secs(3595)).expect("due");
         let answer = response("412 Conditional Request Failed", "");
-        assert_eq!(publisher.answered(&answer, &target, 4, NOW), Outcome::Taken { forgot: true });
+        assert_eq!(publisher.answered(&answer, &target, 4, NOW), Outcome::Taken { forgot: Some(NOW) });
         assert!(!publisher.is_busy());
     }
 
@@ -442,7 +446,7 @@ Content-Length: 100
         publisher.forget();
         let answer = response("412 Conditional Request Failed", "");
         assert!(matches!(publisher.answered(&answer, &target, 4, NOW), Outcome::Again(_)));
-        assert_eq!(publisher.answered(&ok("1"), &target, 5, NOW), Outcome::Taken { forgot: false });
+        assert_eq!(publisher.answered(&ok("1"), &target, 5, NOW), Outcome::Taken { forgot: None });
     }
 
     #[test]
@@ -460,10 +464,10 @@ Content-Length: 100
         };
         assert!(parse(&second).header(&Name::AUTHORIZATION).is_some());
         let refused = publisher.answered(&challenge(""), &target, 4, NOW);
-        assert_eq!(refused, Outcome::Refused { status: 401, forgot: false });
+        assert_eq!(refused, Outcome::Refused { status: 401, forgot: None });
         let nobody = Target { credentials: None, ..target };
         publisher.say(&alice(), &nobody, 5, NOW);
-        assert_eq!(publisher.answered(&challenge(""), &nobody, 6, NOW), Outcome::Refused { status: 401, forgot: false });
+        assert_eq!(publisher.answered(&challenge(""), &nobody, 6, NOW), Outcome::Refused { status: 401, forgot: None });
     }
 
     #[test]
@@ -488,7 +492,7 @@ Content-Length: 100
         publisher.answered(&ok("1"), &target, 3, NOW);
         publisher.say(&alice(), &target, 4, NOW);
         let useless = response("423 Interval Too Brief", "Min-Expires: 60\r\n");
-        assert_eq!(publisher.answered(&useless, &target, 5, NOW), Outcome::Refused { status: 423, forgot: false });
+        assert_eq!(publisher.answered(&useless, &target, 5, NOW), Outcome::Refused { status: 423, forgot: None });
     }
 
     #[test]

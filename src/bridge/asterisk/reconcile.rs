@@ -87,8 +87,8 @@ pub(super) struct Reconciler {
     /// Ledger changes not yet handed out; the newest per slot.
     changes: BTreeMap<Slot, LedgerChange>,
     order: u64,
-    /// Rises when the PBX forgot, so that the answer to what was said before counts for nothing.
-    forgettings: u64,
+    /// Rises, by package, when the PBX forgot, so that the answer to what was said before counts for nothing.
+    forgettings: [u64; 2],
     /// Whether rows of an earlier life that nobody wants are taken back.
     judging: bool,
     /// Whether anything may be said at all: the PBX's EID is known.
@@ -152,7 +152,7 @@ impl Reconciler {
             later: BTreeMap::new(),
             changes: BTreeMap::new(),
             order: 0,
-            forgettings: 0,
+            forgettings: [0; 2],
             judging: false,
             open: false,
             mailboxes_open: false,
@@ -222,7 +222,7 @@ impl Reconciler {
 
     /// The PBX may have forgotten what it was told in this package: everything is dirty, once.
     pub(super) fn forgot(&mut self, package: Package) {
-        self.forgettings += 1;
+        self.forgettings[package as usize] += 1;
         let slots: Vec<Slot> = self.rows.keys().filter(|slot| slot.package() == package).cloned().collect();
         for slot in slots {
             let row = self.rows.get_mut(&slot).expect("its key was just read");
@@ -329,7 +329,7 @@ impl Reconciler {
             }
             let last = row.told.map(|(telling, _)| telling);
             let body = slot.body(telling, last, fallback);
-            row.in_flight = Some(InFlight { telling, forgettings: self.forgettings });
+            row.in_flight = Some(InFlight { telling, forgettings: self.forgettings[slot.package() as usize] });
             row.done = Done::Unknown;
             return Some(Job { slot, body });
         }
@@ -348,7 +348,7 @@ impl Reconciler {
                     row.told = Some((telling, now.1));
                 }
                 row.done = match sent.telling {
-                    _ if sent.forgettings != self.forgettings => Done::Unknown,
+                    _ if sent.forgettings != self.forgettings[slot.package() as usize] => Done::Unknown,
                     Some(telling) => Done::Told(telling),
                     None => Done::Never,
                 };

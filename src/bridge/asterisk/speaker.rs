@@ -76,16 +76,21 @@ enum Answerable {
 }
 
 /// What the speaker found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Found {
+    /// The PBX did not know our publication any more, which it still knew at that time.
+    pub(super) forgot: Option<Duration>,
+    /// Whether the PBX took our question for everything of a package.
+    pub(super) asked: Option<Asked>,
+}
+
+/// What became of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
-    /// Nothing of interest to others.
-    Nothing,
-    /// The PBX did not know our publication any more.
-    Forgot,
-    /// The PBX took our question for everything of this package.
-    WillDump(Package),
-    /// It did not.
-    WillNotDump,
+pub(super) enum Asked {
+    /// It was taken: a dump follows.
+    Taken(Package),
+    /// It was refused.
+    Refused,
 }
 
 /// Holds all streams back after a refusal that concerns them all.
@@ -218,12 +223,12 @@ impl Speaker {
                 if let Ok(committed) = committed {
                     self.committed(committed);
                 }
-                Found::Nothing
+                Found::default()
             }
             (of, response) = answer => match of {
                 Answerable::Probe => {
                     self.probing = false;
-                    Found::Nothing
+                    Found::default()
                 }
                 Answerable::Stream(index) => self.answered(index, response.as_ref()),
             },
@@ -341,13 +346,13 @@ impl Speaker {
                 stream.publisher.gave_up();
                 let doing = std::mem::replace(&mut stream.doing, Doing::Nothing);
                 self.count("unanswered");
-                return self.conclude(doing, Finished::Unknown, now);
+                return Found { asked: self.conclude(doing, Finished::Unknown, now), forgot: None };
             }
         };
         match outcome {
             Outcome::Again(outgoing) => {
                 self.send(Answerable::Stream(index), outgoing, self.retransmit);
-                Found::Nothing
+                Found::default()
             }
             Outcome::Taken { forgot } => {
                 let doing = std::mem::replace(&mut stream.doing, Doing::Nothing);
@@ -355,8 +360,8 @@ impl Speaker {
                 self.last_refusal = None;
                 self.logged.clear();
                 self.count("taken");
-                let found = self.conclude(doing, Finished::Taken, now);
-                if forgot { self.forgot(index) } else { found }
+                self.forgot(index, forgot);
+                Found { asked: self.conclude(doing, Finished::Taken, now), forgot }
             }
             Outcome::Refused { status, forgot } => {
                 let doing = std::mem::replace(&mut stream.doing, Doing::Nothing);
@@ -370,29 +375,31 @@ impl Speaker {
                         Finished::Unknown
                     }
                 };
-                let found = self.conclude(doing, finished, now);
-                if forgot { self.forgot(index) } else { found }
+                self.forgot(index, forgot);
+                Found { asked: self.conclude(doing, finished, now), forgot }
             }
         }
     }
 
-    fn forgot(&mut self, finder: usize) -> Found {
-        let others = self.streams.iter_mut().enumerate().filter(|(index, _)| *index != finder);
-        others.for_each(|(_, stream)| stream.publisher.forget());
-        Found::Forgot
+    /// What one stream found the others need not find again.
+    fn forgot(&mut self, finder: usize, forgot: Option<Duration>) {
+        if forgot.is_some() {
+            let others = self.streams.iter_mut().enumerate().filter(|(index, _)| *index != finder);
+            others.for_each(|(_, stream)| stream.publisher.forget());
+        }
     }
 
-    fn conclude(&mut self, doing: Doing, finished: Finished, now: Duration) -> Found {
+    fn conclude(&mut self, doing: Doing, finished: Finished, now: Duration) -> Option<Asked> {
         match doing {
             Doing::Telling(slot) => self.lock().finished(&slot, finished, (now, SystemTime::now())),
             Doing::Asking(package) => match finished {
-                Finished::Taken => return Found::WillDump(package),
+                Finished::Taken => return Some(Asked::Taken(package)),
                 Finished::Unknown if !self.is_held_back() => drop(self.asks.insert(package)),
-                Finished::Unknown | Finished::Refused => return Found::WillNotDump,
+                Finished::Unknown | Finished::Refused => return Some(Asked::Refused),
             },
             Doing::Renewing | Doing::Nothing => {}
         }
-        Found::Nothing
+        None
     }
 
     fn refused(&mut self, status: u16, doing: &Doing) {

@@ -182,9 +182,9 @@ fn our_requests_have_the_recorded_shape_and_every_recorded_answer_is_understood(
         assert_eq!(serde_json::from_str::<serde_json::Value>(our_json).expect("JSON"), json);
         let outcome = publisher.answered(&answer, &target, 3, Duration::ZERO);
         match answer.status {
-            200 => assert_eq!(outcome, Outcome::Taken { forgot: false }),
+            200 => assert_eq!(outcome, Outcome::Taken { forgot: None }),
             412 => assert!(matches!(outcome, Outcome::Again(_))),
-            status => assert_eq!(outcome, Outcome::Refused { status, forgot: false }),
+            status => assert_eq!(outcome, Outcome::Refused { status, forgot: None }),
         }
     }
     for status in [200, 412, 404, 489, 500, 401] {

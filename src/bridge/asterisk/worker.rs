@@ -14,9 +14,9 @@ use super::desired::{EID_ATTRIBUTE, Filter, Roster};
 use super::eid::Eid;
 use super::ledger::Slot;
 use super::link::Link;
-use super::pbx::{Dump, Memory, PbxStanding, Pulse, Sign};
+use super::pbx::{Dump, Memory, PbxStanding, Pulse};
 use super::reconcile::{Reconciler, Urgency, Want};
-use super::speaker::{Found, Speaker};
+use super::speaker::{Asked, Found, Speaker};
 use crate::mesh::Mesh;
 use crate::model::{DeviceState, Key, MessageCounts, Pattern, Policy, Source, SpaceId};
 use crate::proto::{Shown, WriteError};
@@ -202,7 +202,10 @@ impl Worker {
                 };
                 self.written(name, written);
             }
-            Body::Refresh { .. } => self.forgot(Sign::Refresh(package)),
+            Body::Refresh { .. } => {
+                self.memory.asked(package, now);
+                self.forgot(&[package]);
+            }
         }
     }
 
@@ -235,21 +238,22 @@ impl Worker {
         self.ask_everything(now);
     }
 
-    fn forgot(&mut self, sign: Sign) {
-        let packages = self.memory.sign(sign, self.clock.now());
+    fn forgot(&mut self, packages: &[Package]) {
         if !packages.is_empty() {
-            tracing::info!(?sign, ?packages, "pbx forgot what it was told, saying it again");
+            tracing::info!(?packages, "pbx asks for everything or forgot it, saying it again");
         }
-        self.lock(|reconciler| packages.into_iter().for_each(|package| reconciler.forgot(package)));
+        self.lock(|reconciler| packages.iter().for_each(|package| reconciler.forgot(*package)));
     }
 
     fn found(&mut self, found: Found) {
         let now = self.clock.now();
-        match found {
-            Found::Nothing => {}
-            Found::Forgot => self.forgot(Sign::Unknown),
-            Found::WillDump(package) => self.dump.answered(package, now),
-            Found::WillNotDump => {
+        if let Some(known_at) = found.forgot {
+            self.forgot(&self.memory.unknown(known_at));
+        }
+        match found.asked {
+            None => {}
+            Some(Asked::Taken(package)) => self.dump.answered(package, now),
+            Some(Asked::Refused) => {
                 self.dump.abandon();
                 self.ask_at = now + self.ask_wait;
                 self.ask_wait = (self.ask_wait * 2).min(self.timing.refresh);
