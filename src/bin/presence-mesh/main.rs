@@ -1,1 +1,45 @@
-fn main() {}
+//! `presence-mesh`: shares the lamps and message counts of phone servers.
+
+mod address;
+mod api;
+mod cli;
+mod client;
+mod exit;
+mod http;
+mod init;
+mod lamp;
+mod logs;
+mod output;
+mod run;
+mod settings;
+mod span;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Command, ConfigCommand};
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Init(args) => init::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Set(args) => client::set(&args),
+        Command::Clear(args) => client::clear(&args),
+        Command::Devices(args) => client::devices(&args),
+        Command::Mailboxes(args) => client::mailboxes(&args),
+        Command::Watch(args) => client::watch(&args),
+        Command::Explain(args) => client::explain(&args),
+        Command::Status(args) => client::status(&args),
+        Command::Peers(args) => client::peers(&args),
+        Command::Config(ConfigCommand::Check { file }) => settings::check(&file),
+    }
+}

@@ -1,0 +1,301 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use presence_mesh::DeviceState;
+
+use crate::address;
+
+/// Shares the lamps and message counts of phone servers, without a coordinator.
+#[derive(Debug, Parser)]
+#[command(name = "presence-mesh", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  presence-mesh init --dir /etc/presence-mesh --mesh acme --node berlin
+  presence-mesh run --config /etc/presence-mesh/presence-mesh.toml
+  presence-mesh set device Custom:night INUSE
+  presence-mesh devices 'PJSIP/*'
+  presence-mesh explain device PJSIP/100
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 not ready or no node answers, 4 not found.
+Results go to stdout, everything else to stderr.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write the keys and the configuration of a new node
+    Init(InitArgs),
+    /// Run a node
+    Run(RunArgs),
+    /// Say what this node knows of a device or a mailbox
+    Set(SetArgs),
+    /// Withdraw what this node said of a device or a mailbox
+    Clear(ClearArgs),
+    /// List devices
+    Devices(ListArgs),
+    /// List mailboxes
+    Mailboxes(ListArgs),
+    /// Follow changes until stopped
+    Watch(WatchArgs),
+    /// Tell why a device or a mailbox shows what it shows
+    Explain(ExplainArgs),
+    /// Tell how the node is doing; exit code 3 when it is not ready
+    Status(ReadArgs),
+    /// List the other nodes
+    Peers(ReadArgs),
+    /// The configuration file
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Which node to talk to.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// The node's HTTP address
+    #[arg(
+        long = "http",
+        value_name = "ADDR",
+        env = "PRESENCE_MESH_HTTP",
+        default_value = "127.0.0.1:4780",
+        value_parser = address::parse
+    )]
+    pub address: String,
+}
+
+/// What every read takes.
+#[derive(Debug, Args)]
+pub struct ReadArgs {
+    #[command(flatten)]
+    pub target: Target,
+    /// Print the node's answer as JSON, unchanged
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  presence-mesh devices 'PJSIP/1*'\n  presence-mesh mailboxes '*@default' --json")]
+pub struct ListArgs {
+    /// A glob: * is any run of characters, ? is one
+    pub pattern: Option<String>,
+    #[command(flatten)]
+    pub read: ReadArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  presence-mesh watch\n  presence-mesh watch --space mailbox '100@*' --json\n\n\
+                  With --json each line is {\"event\":\"snapshot\"|\"change\",\"space\",\"key\",\"old\",\"new\"}: first what there is,\n\
+                  one line a key, then what changes. Exits with 3 when the node no longer answers.")]
+pub struct WatchArgs {
+    /// What to follow
+    #[arg(long, value_enum, default_value_t = SpaceName::Device)]
+    pub space: SpaceName,
+    /// A glob: * is any run of characters, ? is one
+    pub pattern: Option<String>,
+    #[command(flatten)]
+    pub read: ReadArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SpaceName {
+    Device,
+    Mailbox,
+}
+
+impl SpaceName {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Device => "device",
+            Self::Mailbox => "mailbox",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  presence-mesh explain device PJSIP/100\n  presence-mesh explain mailbox 100 --json"
+)]
+pub struct ExplainArgs {
+    pub space: SpaceName,
+    pub key: String,
+    #[command(flatten)]
+    pub read: ReadArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  presence-mesh set device Custom:night INUSE\n  presence-mesh set mailbox 100 3 1")]
+pub struct SetArgs {
+    #[command(subcommand)]
+    pub what: SetWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SetWhat {
+    /// Say in which state a device is
+    #[command(after_help = "Example: presence-mesh set device PJSIP/100 ringing")]
+    Device {
+        /// Such as PJSIP/100 or Custom:night
+        key: String,
+        /// UNKNOWN NOT_INUSE INUSE BUSY INVALID UNAVAILABLE RINGING RINGINUSE ONHOLD, in any case
+        state: DeviceState,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Say how many messages wait in a mailbox
+    #[command(after_help = "Example: presence-mesh set mailbox 100@default 3 1")]
+    Mailbox {
+        /// mailbox@context; without a context, default
+        mailbox: String,
+        /// New messages
+        new: u32,
+        /// Old messages
+        old: u32,
+        /// New urgent messages
+        #[arg(default_value_t = 0, requires = "urgent_old")]
+        urgent_new: u32,
+        /// Old urgent messages
+        #[arg(default_value_t = 0)]
+        urgent_old: u32,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: presence-mesh clear device Custom:night\n\nClearing what is not there succeeds. Other nodes' words stay."
+)]
+pub struct ClearArgs {
+    pub space: SpaceName,
+    pub key: String,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: presence-mesh init --dir /etc/presence-mesh --mesh acme --node berlin")]
+pub struct InitArgs {
+    /// Where to write mesh.key, identity.key and presence-mesh.toml
+    #[arg(long, default_value = ".")]
+    pub dir: PathBuf,
+    /// The mesh's name: meshes with other names never mix
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    pub mesh: String,
+    /// What people call this node
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    pub node: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = RUN_HELP)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The mesh's name: meshes with other names never mix
+    #[arg(long, value_name = "NAME")]
+    pub mesh: Option<String>,
+    /// What people call this node [default: the host's name]
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+    /// The secret all nodes of the mesh share [default: mesh.key in the data folder]
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<String>,
+    /// Where the node keeps its identity and state [default: $XDG_STATE_HOME/presence-mesh/MESH/NODE]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    /// Where to listen for other nodes: host:port or a multiaddr; may be repeated [default: 0.0.0.0:4747]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Vec<String>,
+    /// A node to join: host:port or a multiaddr; may be repeated; one live node is enough
+    #[arg(long, value_name = "ADDR")]
+    pub join: Vec<String>,
+    /// Find nodes on the LAN [default: on]
+    #[arg(long, value_name = "on|off")]
+    pub mdns: Option<String>,
+    /// Find nodes through nodes [default: off]
+    #[arg(long, value_name = "on|off")]
+    pub kad: Option<String>,
+    /// How fast silence is noticed [default: lan]
+    #[arg(long, value_name = "lan|wan|local")]
+    pub preset: Option<String>,
+    /// Where the HTTP API listens [default: 127.0.0.1:4780]
+    #[arg(long, value_name = "ADDR|off")]
+    pub http: Option<String>,
+    #[command(flatten)]
+    pub asterisk: AsteriskArgs,
+}
+
+const RUN_HELP: &str = "\
+Flags come before environment variables (PRESENCE_MESH_SECTION_KEY, such as PRESENCE_MESH_DISCOVERY_MDNS=off; lists
+separated by commas), those before the file, that before the defaults. Without --config no file is read.
+
+Once all is bound, one line goes to stdout: listening mesh=ADDR[,ADDR…] http=ADDR|off replica=ID
+Logs go to stderr; RUST_LOG chooses them. SIGTERM and SIGINT leave the mesh and exit 0.
+
+Examples:
+  presence-mesh run --config presence-mesh.toml
+  presence-mesh run --mesh acme --node paris --key-file mesh.key --data-dir ./paris --join berlin.example.net:4747";
+
+#[derive(Debug, Args)]
+pub struct ConfigArg {
+    /// The configuration file
+    #[arg(long = "config", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct AsteriskArgs {
+    /// Where Asterisk publishes to [default: 127.0.0.1:5099 when the bridge is configured]
+    #[arg(long, value_name = "ADDR")]
+    pub asterisk_listen: Option<String>,
+    /// Where to publish to; the user part names the inbound-publication, as in sip:mesh@127.0.0.1:5060
+    #[arg(long, value_name = "SIP-URI")]
+    pub asterisk_server: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print ok, or every problem with its line
+    #[command(after_help = "Example: presence-mesh config check /etc/presence-mesh/presence-mesh.toml")]
+    Check {
+        /// The configuration file
+        file: PathBuf,
+    },
+}
+
+/// Names are shown in tables, logs and pages, and must fit there.
+fn name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > 63 || text.chars().any(char::is_control) {
+        return Err("a name has 1 to 63 printable characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn urgent_counts_come_in_pairs() {
+        let parse = |counts: &str| {
+            Cli::try_parse_from(["presence-mesh", "set", "mailbox", "100"].into_iter().chain(counts.split(' '))).is_ok()
+        };
+        assert!(parse("1 2"));
+        assert!(parse("1 2 3 4"));
+        assert!(!parse("1"));
+        assert!(!parse("1 2 3"));
+        assert!(!parse("1 -2"));
+        assert!(!parse("1 2 3 4 5"));
+    }
+}

@@ -1,0 +1,72 @@
+//! What the node says of itself.
+
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::App;
+use super::answer::Answer;
+use crate::api::{Health, NodeStatus, PeerObject};
+
+const INDEX: &str = "\
+presence-mesh
+
+GET    /api/v1/status
+GET    /api/v1/peers
+GET    /api/v1/devices?pattern=GLOB
+GET    /api/v1/devices/{key}
+PUT    /api/v1/devices/{key}       {\"state\":\"INUSE\"}
+DELETE /api/v1/devices/{key}
+GET    /api/v1/mailboxes?pattern=GLOB
+GET    /api/v1/mailboxes/{key}
+PUT    /api/v1/mailboxes/{key}     {\"new\":1,\"old\":2}
+DELETE /api/v1/mailboxes/{key}
+GET    /api/v1/explain/device/{key}
+GET    /api/v1/explain/mailbox/{key}
+GET    /api/v1/stream?space=device|mailbox&pattern=GLOB
+GET    /livez
+GET    /readyz
+
+Keys are percent-encoded: PJSIP%2F100.
+";
+
+/// The routes, for people.
+pub async fn index() -> &'static str {
+    INDEX
+}
+
+pub async fn status(State(app): State<App>) -> Answer<NodeStatus> {
+    let mut status = NodeStatus::new(app.mesh.status());
+    status.ready = unready(&app).is_empty();
+    Answer(status)
+}
+
+pub async fn peers(State(app): State<App>) -> Answer<Vec<PeerObject>> {
+    Answer(PeerObject::all(&app.mesh))
+}
+
+/// 200 while the process answers and the node has not left.
+pub async fn livez(State(app): State<App>) -> Response {
+    let left = app.stopped.load(Ordering::Relaxed);
+    health(if left { vec!["the node has left the mesh".to_owned()] } else { Vec::new() })
+}
+
+/// 200 once the first sync is done, or there was no peer for 5 s.
+pub async fn readyz(State(app): State<App>) -> Response {
+    health(unready(&app))
+}
+
+fn unready(app: &App) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if !app.mesh.is_ready() {
+        reasons.push("the first sync with a peer is not done".to_owned());
+    }
+    reasons
+}
+
+fn health(reasons: Vec<String>) -> Response {
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Answer(Health { ok: reasons.is_empty(), reasons })).into_response()
+}

@@ -1,0 +1,80 @@
+//! Following changes by server-sent events.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::sse::{Event, KeepAlive};
+use axum::response::{IntoResponse, Response, Sse};
+use futures::{Stream, stream};
+use presence_mesh::{DeviceState, Mesh, MessageCounts, Pattern, Watch};
+use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::exposed::Exposed;
+use super::keys::{Selection, selection};
+use super::{App, Problem};
+use crate::api::{Changed, Object};
+
+/// How often something is sent when there is nothing to say, so that either side notices a dead connection.
+const COMMENT_EVERY: Duration = Duration::from_secs(15);
+
+/// `snapshot`, then `change`s; `resync` and a new `snapshot` when the client did not keep up.
+///
+/// A client holds no more than its watcher's queue and what the connection buffers: who reads slowly is made
+/// to resynchronise, and slows nobody.
+pub async fn stream(
+    State(app): State<App>,
+    query: Result<Query<Selection>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let selection = selection(query)?;
+    let pattern = selection.pattern()?;
+    let Ok(permit) = app.streams.clone().try_acquire_owned() else {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many streams are open"));
+    };
+    match selection.space.as_deref().unwrap_or(DeviceState::NAME) {
+        DeviceState::NAME => Ok(respond(events::<DeviceState>(&app.mesh, pattern, permit))),
+        MessageCounts::NAME => Ok(respond(events::<MessageCounts>(&app.mesh, pattern, permit))),
+        other => Err(Problem::bad_request(format!("unknown space {other:?}: expected device or mailbox"))),
+    }
+}
+
+fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
+    let events = Sse::new(events).keep_alive(KeepAlive::new().interval(COMMENT_EVERY));
+    ([(header::CACHE_CONTROL, "no-store"), (header::HeaderName::from_static("x-accel-buffering"), "no")], events)
+        .into_response()
+}
+
+fn events<T: Exposed>(
+    mesh: &Mesh,
+    pattern: Pattern,
+    permit: OwnedSemaphorePermit,
+) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
+    stream::unfold((T::space(mesh).watch(pattern), permit), async |(mut watcher, permit)| {
+        let event = event::<T>(watcher.next().await?);
+        Some((Ok(event), (watcher, permit)))
+    })
+}
+
+fn event<T: Exposed>(item: Watch<T>) -> Event {
+    match item {
+        Watch::Snapshot(all) => json("snapshot", &all.into_iter().map(Object::<T::Fields>::new).collect::<Vec<_>>()),
+        Watch::Changed(change) => json(
+            "change",
+            &Changed::<T::Fields> {
+                space: T::NAME.to_owned(),
+                key: change.key.to_string(),
+                old: change.old.map(Object::new),
+                new: change.new.map(Object::new),
+            },
+        ),
+        Watch::Resync => json("resync", &serde_json::Map::new()),
+    }
+}
+
+fn json(name: &str, data: &impl Serialize) -> Event {
+    let data = serde_json::to_string(data).expect("texts, numbers and maps with text keys are JSON");
+    Event::default().event(name).data(data)
+}

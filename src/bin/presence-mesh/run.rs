@@ -1,0 +1,117 @@
+//! `run`: a node.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use presence_mesh::{Mesh, MeshBuilder, StartError};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::RunArgs;
+use crate::http::{App, Limits, Server};
+use crate::settings::Settings;
+use crate::{exit, logs, output};
+
+/// How long leaving may take: withdrawals at the PBX, the goodbye to the others.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long what is left of the program may take afterwards.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Runs a node until it is told to stop.
+pub fn run(args: &RunArgs) -> anyhow::Result<()> {
+    logs::start();
+    let settings = Settings::for_run(args)?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let result = runtime.block_on(node(&settings));
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    result
+}
+
+async fn node(settings: &Settings) -> anyhow::Result<()> {
+    // Before anything listens: a signal must never find the default action once the line is printed.
+    let mut stop = Stop::listen()?;
+    let server = match &settings.http {
+        Some(address) => Some(Server::bind(address).await?),
+        None => None,
+    };
+    let mesh = start(builder(settings)?).await?;
+    let http = server.as_ref().map_or_else(|| "off".to_owned(), |server| server.address().to_string());
+    let limits = Limits { key_bytes: settings.key_bytes, value_bytes: settings.value_bytes };
+    let server = server.map(|server| server.serve(App::new(mesh.clone(), limits)));
+    output::line(format_args!("listening mesh={} http={http} replica={}", mesh.addresses().join(","), mesh.id()))?;
+    tracing::info!(node = mesh.node(), mesh = mesh.mesh_name(), replica = %mesh.id(), "node started");
+
+    let mut peers = mesh.watch_peers();
+    let ended = async { while peers.next().await.is_some() {} };
+    let told = tokio::select! {
+        name = stop.next() => Some(name),
+        () = ended => None,
+    };
+    match told {
+        Some(signal) => tracing::info!(signal, "leaving"),
+        None => tracing::error!("the network task has ended"),
+    }
+    tokio::select! {
+        left = tokio::time::timeout(LEAVE_TIMEOUT, mesh.leave()) => match left {
+            Ok(()) => tracing::info!("left the mesh"),
+            Err(_) => tracing::warn!("left without all goodbyes said"),
+        },
+        signal = stop.next() => tracing::warn!(signal, "told again, leaving at once"),
+    }
+    if let Some(server) = server {
+        server.abort();
+    }
+    if told.is_some() { Ok(()) } else { anyhow::bail!("the node ended by itself") }
+}
+
+/// A node as the settings describe it.
+fn builder(settings: &Settings) -> anyhow::Result<MeshBuilder> {
+    let data_dir = settings.data_folder()?;
+    let key_file = settings.key_file.clone().unwrap_or_else(|| data_dir.join("mesh.key"));
+    let mut builder = Mesh::builder(settings.mesh_name()?)
+        .node(settings.node_name())
+        .key_file(key_file)?
+        .data_dir(data_dir)?
+        .join(&settings.join)?
+        .mdns(settings.mdns)
+        .kad(settings.kad)
+        .timing(settings.timing())
+        .limits(settings.limits.clone())
+        .mailboxes(settings.merge)
+        .allow(settings.allow.iter().copied())
+        .ban(settings.ban.iter().copied());
+    for address in &settings.listen {
+        builder = builder.listen(address)?;
+    }
+    Ok(builder)
+}
+
+async fn start(builder: MeshBuilder) -> anyhow::Result<Mesh> {
+    builder.start().await.map_err(|error| match error {
+        StartError::Timing(_) | StartError::Name { .. } | StartError::Address(_) => {
+            exit::usage(format!("{:#}", anyhow::Error::new(error)))
+        }
+        other => anyhow::Error::new(other).context("cannot start the node"),
+    })
+}
+
+/// The signals that end the program in order.
+pub struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    /// Must be called within a tokio runtime.
+    pub fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// The name of the next one. Cancel safe.
+    pub async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Answers as people read them.
+
+use std::time::Duration;
+
+use presence_mesh::{Freshness, MessageCounts, Standing};
+use tabled::builder::Builder;
+use tabled::settings::Style;
+
+use crate::api::{Changed, DeviceFields, Explained, NodeStatus, Object, PeerObject};
+use crate::{lamp, span};
+
+/// How a value looks.
+pub trait Cells {
+    /// On one line: `[#] On a call (INUSE)`.
+    fn text(&self, freshness: Freshness, age: Duration) -> String;
+    /// As it is written: `INUSE`.
+    fn plain(&self) -> String;
+}
+
+impl Cells for DeviceFields {
+    fn text(&self, freshness: Freshness, age: Duration) -> String {
+        format!("{} {}", lamp::shown(self.state, freshness, age), self.state.label())
+    }
+
+    fn plain(&self) -> String {
+        self.state.to_string()
+    }
+}
+
+impl Cells for MessageCounts {
+    fn text(&self, freshness: Freshness, age: Duration) -> String {
+        match freshness {
+            Freshness::Live => self.to_string(),
+            _ => format!("{self} ~{}", span::age(age).replace(' ', "")),
+        }
+    }
+
+    fn plain(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// The table of `devices`.
+pub fn devices(all: &[Object<DeviceFields>]) -> String {
+    let rows = all.iter().map(|object| {
+        let state = object.value.state;
+        vec![
+            object.key.clone(),
+            lamp::shape(state).to_owned(),
+            format!("{} ({state})", state.label()),
+            lamp::trust(object.freshness, object.age()),
+            nodes(object),
+        ]
+    });
+    table(&["DEVICE", "LAMP", "STATE", "TRUST", "NODES"], rows)
+}
+
+/// The table of `mailboxes`.
+pub fn mailboxes(all: &[Object<MessageCounts>]) -> String {
+    let rows = all.iter().map(|object| {
+        let MessageCounts { new, old, urgent_new, urgent_old } = object.value;
+        vec![
+            object.key.clone(),
+            new.to_string(),
+            old.to_string(),
+            format!("{urgent_new}/{urgent_old}"),
+            lamp::trust(object.freshness, object.age()),
+            nodes(object),
+        ]
+    });
+    table(&["MAILBOX", "NEW", "OLD", "URGENT", "TRUST", "NODES"], rows)
+}
+
+/// The table of `peers`.
+pub fn peers(all: &[PeerObject]) -> String {
+    let rows = all.iter().map(|peer| {
+        let standing = match (peer.standing, peer.age_ms) {
+            (Standing::Alive, _) => peer.standing.to_string(),
+            (standing, _) if peer.left => format!("{standing}, left"),
+            (standing, Some(age)) => format!("{standing}, {} ago", span::age(Duration::from_millis(age))),
+            (standing, None) => standing.to_string(),
+        };
+        vec![
+            peer.node.clone(),
+            standing,
+            if peer.connected { "yes" } else { "no" }.to_owned(),
+            peer.rtt_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms")),
+            peer.found_by.to_string(),
+            peer.version.clone(),
+            peer.addresses.first().cloned().unwrap_or_default(),
+            peer.replica.clone(),
+        ]
+    });
+    table(&["NODE", "STANDING", "CONNECTED", "RTT", "FOUND BY", "VERSION", "ADDRESS", "REPLICA"], rows)
+}
+
+/// The lines of `status`.
+pub fn status(status: &NodeStatus) -> String {
+    let ready = if status.ready { "yes" } else { "no" };
+    let entries = format!("{} devices, {} mailboxes", status.entries.device, status.entries.mailbox);
+    let rows = [
+        ("mesh", status.mesh.clone()),
+        ("node", status.node.clone()),
+        ("replica", status.replica.clone()),
+        ("incarnation", status.incarnation.clone()),
+        ("version", status.version.clone()),
+        ("ready", ready.to_owned()),
+        ("peers connected", status.peers_connected.to_string()),
+        ("entries", entries),
+        ("digest", status.digest.clone()),
+    ];
+    rows.iter().map(|(name, value)| format!("{name:<16} {value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Why a key shows what it shows.
+pub fn explain<V: Cells>(explained: &Explained<V>) -> String {
+    let age = Duration::from_millis(explained.age_ms);
+    let mut text = format!(
+        "{} {}: {}\n{}, last changed {}\n",
+        explained.space,
+        explained.key,
+        explained.value.text(explained.freshness, age),
+        lamp::trust(explained.freshness, age),
+        explained.changed_at,
+    );
+    let rows = explained.contributions.iter().map(|contribution| {
+        let part = &contribution.part;
+        let notes = [
+            (contribution.own, "this node"),
+            (contribution.held, "held back: written in the future"),
+            (contribution.previous, "from before its restart"),
+        ];
+        let notes: Vec<&str> = notes.into_iter().filter_map(|(holds, note)| holds.then_some(note)).collect();
+        vec![
+            if contribution.wins { "*" } else { "" }.to_owned(),
+            part.node.clone(),
+            part.value.plain(),
+            lamp::trust(part.freshness, Duration::from_millis(part.age_ms)),
+            contribution.written_at.clone(),
+            contribution.source.clone(),
+            format!("{}:{}", contribution.stamp.hlc, contribution.stamp.seq),
+            notes.join(", "),
+        ]
+    });
+    text.push_str(&table(&["", "NODE", "VALUE", "TRUST", "WRITTEN", "BY", "STAMP", "NOTE"], rows));
+    text.push_str(&format!("\n* decides: {}", explained.why));
+    text
+}
+
+/// A line of `watch`.
+pub fn change<V: Cells>(change: &Changed<V>) -> String {
+    let text = |object: &Option<Object<V>>| match object {
+        Some(object) => object.value.text(object.freshness, object.age()),
+        None => "-".to_owned(),
+    };
+    let by = change.new.as_ref().map(nodes).filter(|nodes| !nodes.is_empty());
+    let by = by.map(|nodes| format!("  ({nodes})")).unwrap_or_default();
+    format!("{}  {} -> {}{by}", change.key, text(&change.old), text(&change.new))
+}
+
+/// Who says something of it; those not live are marked.
+fn nodes<V>(object: &Object<V>) -> String {
+    let name = |part: &crate::api::Part<V>| match part.freshness {
+        Freshness::Live => part.node.clone(),
+        other => format!("{} ({other})", part.node),
+    };
+    object.contributions.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut builder = Builder::default();
+    builder.push_record(head.iter().copied());
+    rows.for_each(|row| builder.push_record(row));
+    let mut table = builder.build();
+    table.with(Style::blank());
+    let text = table.to_string();
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use presence_mesh::DeviceState;
+
+    use super::*;
+    use crate::api::{ExplainedPart, Part, StampText};
+
+    fn part(node: &str, state: DeviceState, freshness: Freshness, age_ms: u64) -> Part<DeviceFields> {
+        Part { node: node.into(), replica: "12D3".into(), value: DeviceFields { state }, freshness, age_ms }
+    }
+
+    fn object(freshness: Freshness, age_ms: u64) -> Object<DeviceFields> {
+        Object {
+            key: "PJSIP/100".into(),
+            value: DeviceFields { state: DeviceState::InUse },
+            freshness,
+            age_ms,
+            changed_at: "2026-01-01T00:00:00.000Z".into(),
+            contributions: vec![part("berlin", DeviceState::InUse, freshness, age_ms)],
+        }
+    }
+
+    #[test]
+    fn a_stale_lamp_says_so_and_how_old_it_is() {
+        let table = devices(&[object(Freshness::Stale, 42_000)]);
+        let line = table.lines().nth(1).unwrap();
+        for part in ["PJSIP/100", "[#]", "On a call (INUSE)", "stale, 42 s ago", "berlin (stale)"] {
+            assert!(line.contains(part), "{table}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_one_line() {
+        let change = Changed {
+            space: "device".into(),
+            key: "PJSIP/100".into(),
+            old: None,
+            new: Some(object(Freshness::Live, 0)),
+        };
+        assert_eq!(super::change(&change), "PJSIP/100  - -> [#] On a call  (berlin)");
+        let change = Changed { old: change.new, new: None, ..change };
+        assert_eq!(super::change(&change), "PJSIP/100  [#] On a call -> -");
+    }
+
+    #[test]
+    fn an_explanation_shows_who_decides_and_the_rule() {
+        let contribution = |node: &str, state, wins| ExplainedPart {
+            part: part(node, state, Freshness::Live, 0),
+            stamp: StampText { hlc: "77".into(), replica: "12D3".into(), incarnation: "1".into(), seq: 9 },
+            written_at: "2026-01-01T00:00:00.000Z".into(),
+            source: "api".into(),
+            own: node == "paris",
+            held: false,
+            previous: false,
+            wins,
+        };
+        let explained = Explained {
+            space: "device".into(),
+            key: "PJSIP/100".into(),
+            value: DeviceFields { state: DeviceState::InUse },
+            freshness: Freshness::Live,
+            age_ms: 0,
+            changed_at: "2026-01-01T00:00:00.000Z".into(),
+            rule: "aggregate".into(),
+            why: "the busiest wins".into(),
+            contributions: vec![
+                contribution("berlin", DeviceState::InUse, true),
+                contribution("paris", DeviceState::NotInUse, false),
+            ],
+        };
+        let text = explain(&explained);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "device PJSIP/100: [#] On a call");
+        assert!(lines[3].trim_start().starts_with("*   berlin") || lines[3].contains('*'), "{text}");
+        assert!(lines[3].contains("berlin") && lines[3].contains("INUSE") && lines[3].contains("77:9"), "{text}");
+        assert!(!lines[4].contains('*') && lines[4].contains("this node"), "{text}");
+        assert_eq!(lines[5], "* decides: the busiest wins");
+    }
+}
