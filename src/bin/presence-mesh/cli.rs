@@ -1,11 +1,12 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use presence_mesh::DeviceState;
 
-use crate::address;
+use crate::{address, span};
 
 /// Shares the lamps and message counts of phone servers, without a coordinator.
 #[derive(Debug, Parser)]
@@ -17,6 +18,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  presence-mesh demo                                    five nodes on this machine, with phones that ring
   presence-mesh init --dir /etc/presence-mesh --mesh acme --node berlin
   presence-mesh run --config /etc/presence-mesh/presence-mesh.toml
   presence-mesh set device Custom:night INUSE
@@ -28,6 +30,8 @@ Results go to stdout, everything else to stderr.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run five nodes on this machine, with phones, a cut of the network, and a heal
+    Demo(DemoArgs),
     /// Write the keys and the configuration of a new node
     Init(InitArgs),
     /// Run a node
@@ -266,6 +270,37 @@ pub enum ConfigCommand {
         file: PathBuf,
     },
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = DEMO_HELP)]
+pub struct DemoArgs {
+    /// How many nodes
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=16))]
+    pub nodes: u8,
+    /// How many phones
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u16).range(2..=2000))]
+    pub phones: u16,
+    /// Where the HTTP API of the first node's view listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4780", value_parser = address::parse)]
+    pub http: String,
+    /// Print no changes: only the start, cuts, heals and the summary
+    #[arg(long)]
+    pub headless: bool,
+    /// Chooses the calls; the same number gives the same calls
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// How long to go on, such as 30s [default: until Ctrl-C]
+    #[arg(long = "for", value_name = "SPAN", value_parser = span::parse)]
+    pub duration: Option<Duration>,
+}
+
+const DEMO_HELP: &str = "\
+All nodes run in this process and talk over real connections on the loopback interface. After 10 s the network is cut
+in two, 8 s later it heals; then again every minute. Exits with 1 when the nodes do not agree after a heal.
+
+Examples:
+  presence-mesh demo
+  presence-mesh demo --for 30s --seed 7 --headless --http 127.0.0.1:0";
 
 /// Names are shown in tables, logs and pages, and must fit there.
 fn name(text: &str) -> Result<String, String> {

@@ -4,14 +4,17 @@ use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::EnvFilter;
 
-/// libp2p tells each failed dial as an error of its own; what an operator can act on, `presence_mesh` says.
-const DEFAULT_FILTER: &str = "info,libp2p=error,yamux=error,multistream_select=error,hickory=error,netlink=error";
+/// For a node. libp2p tells each failed dial as an error of its own; what an operator can act on, `presence_mesh` says.
+pub const OPERATOR: &str = "info,libp2p=error,yamux=error,multistream_select=error,hickory=error,netlink=error";
 
-/// Starts logging; `RUST_LOG` chooses what.
-pub fn start() {
+/// In the demonstration cuts are made on purpose, and told by other means.
+pub const DEMO: &str = "error,libp2p=off,yamux=off,multistream_select=off";
+
+/// Starts logging what `filter` says, or `RUST_LOG` when it is set.
+pub fn start(filter: &str) {
     let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
         Ok(text) if !text.is_empty() => EnvFilter::new(text),
-        _ => EnvFilter::new(DEFAULT_FILTER),
+        _ => EnvFilter::new(filter),
     };
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let subscriber =

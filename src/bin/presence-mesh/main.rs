@@ -4,6 +4,7 @@ mod address;
 mod api;
 mod cli;
 mod client;
+mod demo;
 mod exit;
 mod http;
 mod init;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Set(args) => client::set(&args),

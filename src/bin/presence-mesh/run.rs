@@ -18,7 +18,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Runs a node until it is told to stop.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
-    logs::start();
+    logs::start(logs::OPERATOR);
     let settings = Settings::for_run(args)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let result = runtime.block_on(node(&settings));

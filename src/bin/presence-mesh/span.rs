@@ -32,6 +32,12 @@ pub fn age(age: Duration) -> String {
     }
 }
 
+/// How long something took: `0.42 s`, `12.3 ms`.
+pub fn took(took: Duration) -> String {
+    let ms = took.as_secs_f64() * 1_000.0;
+    if ms < 100.0 { format!("{ms:.1} ms") } else { format!("{:.2} s", took.as_secs_f64()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

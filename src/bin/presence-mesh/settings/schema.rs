@@ -122,8 +122,8 @@ pub const ENTRIES: &[Entry] = &[
     Entry::new("", "node", Set::Text(|s, v| named(v).map(|name| s.node = Some(name)))),
     Entry::new("", "key_file", Set::Path(|s, v| s.key_file = Some(v))),
     Entry::new("", "data_dir", Set::Path(|s, v| s.data_dir = Some(v))),
-    Entry::new("", "listen", Set::List(|s, v| mesh_addresses(&v).map(|()| s.listen = v))),
-    Entry::new("", "join", Set::List(|s, v| mesh_addresses(&v).map(|()| s.join = v))),
+    Entry::new("", "listen", Set::List(|s, v| listen_addresses(&v).map(|()| s.listen = v))),
+    Entry::new("", "join", Set::List(|s, v| join_addresses(&v).map(|()| s.join = v))),
     Entry::new("", "preset", Set::Text(|s, v| preset(&v).map(|preset| s.preset = preset))),
     Entry::new("discovery", "mdns", Set::Switch(|s, v| s.mdns = v)),
     Entry::new("discovery", "kad", Set::Switch(|s, v| s.kad = v)),
@@ -170,11 +170,13 @@ fn named(name: String) -> Result<String, String> {
 }
 
 /// The library judges its own addresses.
-fn mesh_addresses(addresses: &[String]) -> Checked {
-    match Mesh::builder("check").join(addresses) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.to_string()),
-    }
+fn listen_addresses(addresses: &[String]) -> Checked {
+    let described = addresses.iter().try_fold(Mesh::builder("check"), |builder, address| builder.listen(address));
+    described.map(drop).map_err(|error| error.to_string())
+}
+
+fn join_addresses(addresses: &[String]) -> Checked {
+    Mesh::builder("check").join(addresses).map(drop).map_err(|error| error.to_string())
 }
 
 fn http_listen(settings: &mut Settings, text: String) -> Checked {

@@ -1,0 +1,135 @@
+//! The demonstration as plain lines.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::engine::{Engine, Happening, Healed, Verdict};
+use super::sightings::{PATIENCE, Seen};
+use super::sites::{Doubts, text};
+use crate::{output, span};
+
+/// Prints what happens.
+pub struct Lines {
+    start: Instant,
+    /// Changes of lamps are not worth a line each.
+    headless: bool,
+    nodes: usize,
+}
+
+impl Lines {
+    pub fn new(headless: bool) -> Self {
+        Self { start: Instant::now(), headless, nodes: 0 }
+    }
+
+    /// The first lines.
+    pub fn up(&mut self, engine: &Engine, http: SocketAddr) -> anyhow::Result<()> {
+        self.nodes = engine.sites().all().len();
+        let (nodes, phones) = (self.nodes, engine.lamps());
+        let took = engine.converged_in().as_secs_f64();
+        output::line(format_args!("demo mesh up: {nodes} nodes, {phones} phones, converged in {took:.2} s"))?;
+        let name = engine.sites().first().node();
+        output::line(format_args!("http: http://{http} shows what {name} sees"))
+    }
+
+    pub fn show(&self, happening: &Happening) -> anyhow::Result<()> {
+        if self.headless && matches!(happening, Happening::Seen { .. }) {
+            return Ok(());
+        }
+        let time = clock(self.start.elapsed());
+        for line in self.lines(happening) {
+            output::line(format_args!("{time}  {line}"))?;
+        }
+        Ok(())
+    }
+
+    fn lines(&self, happening: &Happening) -> Vec<String> {
+        match happening {
+            Happening::Seen { site, seen } => vec![self.seen(site, seen)],
+            Happening::Cut { sides: [left, right] } => {
+                vec![format!("CUT     {} | {}", left.join(" "), right.join(" "))]
+            }
+            Happening::Doubts { sites, doubts } => vec![doubted(sites, *doubts)],
+            Happening::Healing { after } => vec![format!("HEAL    after {}", span::age(*after))],
+            Happening::Healed(healed) => healed_lines(healed, self.nodes),
+            Happening::Apart { bound } => {
+                vec![format!("FAILED  the nodes do not agree {} after the heal", span::age(*bound))]
+            }
+            Happening::Finished(verdict) => vec![summary(verdict)],
+        }
+    }
+
+    fn seen(&self, site: &str, seen: &Seen) -> String {
+        let before = seen.before.map_or_else(|| "-".to_owned(), text);
+        let change = format!("{before} -> {}", text(seen.act.reading));
+        let by =
+            if seen.by == self.nodes { format!("all {}", seen.by) } else { format!("{} of {}", seen.by, self.nodes) };
+        let how = match seen.took {
+            Some(took) => format!("seen on {by} in {}", span::took(took)),
+            None => format!("NOT SEEN by all after {}, only on {by}", span::age(PATIENCE)),
+        };
+        format!("{site:<7} {:<11} {change:<43} {how}", seen.act.key)
+    }
+}
+
+fn doubted(sites: &[String], doubts: Doubts) -> String {
+    let who = format!("{} {}", sites.join(" "), if sites.len() == 1 { "shows" } else { "show" });
+    let oldest = span::age(doubts.oldest);
+    match (doubts.stale, doubts.gone) {
+        (0, 0) => format!("        {who} every lamp live"),
+        (stale, 0) => format!("STALE   {who} {stale} lamps stale, up to {oldest} old"),
+        (0, gone) => format!("GONE    {who} {gone} lamps gone, last heard up to {oldest} ago"),
+        (stale, gone) => format!("STALE   {who} {stale} lamps stale and {gone} gone, up to {oldest} old"),
+    }
+}
+
+fn healed_lines(healed: &Healed, nodes: usize) -> Vec<String> {
+    let Healed { agreed_in, live_in, entries, digest, shared_box } = healed;
+    let mut lines = vec![format!(
+        "HEALED  digests equal on all {nodes} after {}, {entries} entries exchanged, every lamp live after {} (digest {digest:.8})",
+        span::took(*agreed_in),
+        span::took(*live_in),
+    )];
+    if let Some((key, counts, winner)) = shared_box {
+        lines.push(format!("        {key} was written on both sides: the later write, by {winner}, stands: {counts}"));
+    }
+    lines
+}
+
+fn summary(verdict: &Verdict) -> String {
+    let span = |span: Option<Duration>| span.map_or_else(|| "-".to_owned(), span::took);
+    format!(
+        "demo over: {} changes seen in {} (median), {} (p99), {} late; cuts: {}, agreed at most {} after a heal; the {} nodes {}",
+        verdict.changes,
+        span(verdict.median),
+        span(verdict.p99),
+        verdict.late,
+        verdict.cuts,
+        span(verdict.longest_heal),
+        verdict.nodes,
+        if verdict.agree { "agree" } else { "DO NOT AGREE" },
+    )
+}
+
+/// `00:42.1`
+fn clock(elapsed: Duration) -> String {
+    let tenths = elapsed.as_millis() / 100;
+    format!("{:02}:{:02}.{}", tenths / 600, tenths / 10 % 60, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_counts_from_the_start() {
+        assert_eq!(clock(Duration::from_millis(0)), "00:00.0");
+        assert_eq!(clock(Duration::from_millis(62_150)), "01:02.1");
+    }
+
+    #[test]
+    fn an_old_lamp_is_told_with_its_age() {
+        let doubts = Doubts { stale: 16, gone: 0, oldest: Duration::from_millis(700) };
+        let line = doubted(&["berlin".into(), "paris".into()], doubts);
+        assert_eq!(line, "STALE   berlin paris show 16 lamps stale, up to 0.7 s old");
+    }
+}
