@@ -6,6 +6,7 @@ mod support {
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::time::Duration;
@@ -520,4 +521,59 @@ fn the_demonstration_cuts_heals_and_agrees() {
     ] {
         assert!(stdout.contains(part), "no {part}:\n{stdout}");
     }
+}
+
+#[test]
+fn the_blocks_for_the_pbx_are_printed() {
+    let output = run(&["asterisk", "config"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    for block in ["type=inbound-publication", "type=asterisk-publication", "type=outbound-publish", "127.0.0.1:5099"] {
+        assert!(text(&output.stdout).contains(block), "no {block}");
+    }
+    let output =
+        run(&["asterisk", "config", "--asterisk-listen", "127.0.0.1:6000", "--asterisk-server", "sip:hall@10.0.0.1"]);
+    assert!(text(&output.stdout).contains("[hall]") && text(&output.stdout).contains("127.0.0.1:6000"));
+    assert_eq!(run(&["asterisk", "config", "--asterisk-server", "10.0.0.1"]).status.code(), Some(2));
+}
+
+/// The bridge holds what the PBX is told, and a node is ready only once the PBX has said what it knows.
+#[test]
+fn a_bridge_waits_for_its_pbx_and_withdraws_from_it() {
+    let world = World::new();
+    // A PBX that answers everything with 200 and takes notes.
+    let pbx = UdpSocket::bind("127.0.0.1:0").unwrap();
+    pbx.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let server = format!("sip:mesh@{}", pbx.local_addr().unwrap());
+    let flags = ["--preset", "local", "--asterisk-listen", "127.0.0.1:0", "--asterisk-server", &server];
+    let mut node = world.start("berlin", &[], &flags);
+    let (status, health) = node.get("/readyz");
+    assert_eq!(status, 503, "{health}");
+    assert!(health["reasons"].to_string().contains("PBX"), "{health}");
+    let mut datagram = [0; 4_096];
+    let heard = wait_for("request of the bridge", PATIENCE, || {
+        let (length, from) = pbx.recv_from(&mut datagram).ok()?;
+        Some((text(&datagram[..length]), from))
+    });
+    assert!(heard.0.starts_with("OPTIONS ") || heard.0.starts_with("PUBLISH "), "{}", heard.0);
+    assert_eq!(node.terminate(), Some(0));
+
+    let folder = world.path("berlin");
+    let withdraw = ["asterisk", "withdraw", "--data-dir", folder.to_str().unwrap(), "--asterisk-server", &server];
+    let output = run(&withdraw);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "taken back: 0, left: 0\n");
+}
+
+#[test]
+fn a_password_that_others_can_read_is_refused() {
+    let world = World::new();
+    let (secret, config) = (world.path("asterisk.secret"), world.path("node.toml"));
+    fs::write(&secret, "hunter2\n").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&config, "[asterisk]\nserver = \"sip:mesh@127.0.0.1:5060\"\nlisten = \"127.0.0.1:0\"\npassword_file = \"asterisk.secret\"\n")
+        .unwrap();
+    let output = world.command("berlin", &["--config", config.to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("asterisk.secret") && !stderr.contains("hunter2"), "{stderr}");
 }

@@ -52,6 +52,9 @@ pub enum Command {
     Status(ReadArgs),
     /// List the other nodes
     Peers(ReadArgs),
+    /// The bridge to Asterisk
+    #[command(subcommand)]
+    Asterisk(AsteriskCommand),
     /// The configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -259,6 +262,27 @@ pub struct AsteriskArgs {
     /// Where to publish to; the user part names the inbound-publication, as in sip:mesh@127.0.0.1:5060
     #[arg(long, value_name = "SIP-URI")]
     pub asterisk_server: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AsteriskCommand {
+    /// Print the blocks that the PBX's pjsip.conf needs
+    #[command(after_help = "Example: presence-mesh asterisk config --config presence-mesh.toml >> pjsip.conf")]
+    Config(AsteriskToolArgs),
+    /// Take back all that this node told its PBX; the node itself must not run
+    #[command(after_help = "Example: presence-mesh asterisk withdraw --config presence-mesh.toml")]
+    Withdraw(AsteriskToolArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct AsteriskToolArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// Where the node keeps its state [default: as for run]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    #[command(flatten)]
+    pub asterisk: AsteriskArgs,
 }
 
 #[derive(Debug, Subcommand)]

@@ -36,7 +36,7 @@ async fn show(args: &DemoArgs) -> anyhow::Result<()> {
         engine = Engine::start(usize::from(args.nodes), usize::from(args.phones), args.seed) => engine?,
         _ = stop.next() => return Ok(()),
     };
-    let server = server.serve(App::new(engine.sites().first().clone(), Limits::default()));
+    let server = server.serve(App::new(engine.sites().first().clone(), None, Limits::default()));
 
     let mut lines = Lines::new(args.headless);
     lines.up(&engine, address)?;

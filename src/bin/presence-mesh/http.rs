@@ -28,6 +28,8 @@ use tokio::sync::Semaphore;
 pub use problem::Problem;
 pub use server::Server;
 
+use crate::bridge::Readiness;
+
 /// Streams open at once; each holds a watcher and a task. Further ones get 503.
 const MAX_STREAMS: usize = 256;
 
@@ -35,6 +37,8 @@ const MAX_STREAMS: usize = 256;
 #[derive(Clone)]
 pub struct App {
     mesh: Mesh,
+    /// `None`: there is no bridge to wait for.
+    bridge: Option<Readiness>,
     limits: Limits,
     streams: Arc<Semaphore>,
     /// Whether the node has left the mesh, or its driver died.
@@ -56,7 +60,7 @@ impl Default for Limits {
 
 impl App {
     /// Must be called within a tokio runtime.
-    pub fn new(mesh: Mesh, limits: Limits) -> Self {
+    pub fn new(mesh: Mesh, bridge: Option<Readiness>, limits: Limits) -> Self {
         let stopped = Arc::new(AtomicBool::new(false));
         let mut peers = mesh.watch_peers();
         let ended = stopped.clone();
@@ -64,7 +68,7 @@ impl App {
             while peers.next().await.is_some() {}
             ended.store(true, Ordering::Relaxed);
         });
-        Self { mesh, limits, streams: Arc::new(Semaphore::new(MAX_STREAMS)), stopped }
+        Self { mesh, bridge, limits, streams: Arc::new(Semaphore::new(MAX_STREAMS)), stopped }
     }
 
     /// All routes. `loopback`: whether only this machine can reach them.

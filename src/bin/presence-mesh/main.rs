@@ -2,6 +2,7 @@
 
 mod address;
 mod api;
+mod bridge;
 mod cli;
 mod client;
 mod demo;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use cli::{Cli, Command, ConfigCommand};
+use cli::{AsteriskCommand, Cli, Command, ConfigCommand};
 
 fn main() -> ExitCode {
     match dispatch(Cli::parse().command) {
@@ -42,6 +43,8 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Explain(args) => client::explain(&args),
         Command::Status(args) => client::status(&args),
         Command::Peers(args) => client::peers(&args),
+        Command::Asterisk(AsteriskCommand::Config(args)) => bridge::print_config(&args),
+        Command::Asterisk(AsteriskCommand::Withdraw(args)) => bridge::withdraw(&args),
         Command::Config(ConfigCommand::Check { file }) => settings::check(&file),
     }
 }

@@ -6,13 +6,14 @@ use anyhow::Context as _;
 use presence_mesh::{Mesh, MeshBuilder, StartError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::bridge::Bridge;
 use crate::cli::RunArgs;
 use crate::http::{App, Limits, Server};
 use crate::settings::Settings;
 use crate::{exit, logs, output};
 
 /// How long leaving may take: withdrawals at the PBX, the goodbye to the others.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long what is left of the program may take afterwards.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -34,9 +35,14 @@ async fn node(settings: &Settings) -> anyhow::Result<()> {
         None => None,
     };
     let mesh = start(builder(settings)?).await?;
+    let bridge = match &settings.asterisk {
+        Some(asterisk) => Some(Bridge::start(&mesh, asterisk, settings).await?),
+        None => None,
+    };
     let http = server.as_ref().map_or_else(|| "off".to_owned(), |server| server.address().to_string());
+    let readiness = bridge.as_ref().map(Bridge::readiness);
     let limits = Limits { key_bytes: settings.key_bytes, value_bytes: settings.value_bytes };
-    let server = server.map(|server| server.serve(App::new(mesh.clone(), limits)));
+    let server = server.map(|server| server.serve(App::new(mesh.clone(), readiness, limits)));
     output::line(format_args!("listening mesh={} http={http} replica={}", mesh.addresses().join(","), mesh.id()))?;
     tracing::info!(node = mesh.node(), mesh = mesh.mesh_name(), replica = %mesh.id(), "node started");
 
@@ -50,9 +56,11 @@ async fn node(settings: &Settings) -> anyhow::Result<()> {
         Some(signal) => tracing::info!(signal, "leaving"),
         None => tracing::error!("the network task has ended"),
     }
+    // The others need not wait until a PBX that does not answer is given up.
+    let leave = async { tokio::join!(mesh.leave(), stop_bridge(bridge)) };
     tokio::select! {
-        left = tokio::time::timeout(LEAVE_TIMEOUT, mesh.leave()) => match left {
-            Ok(()) => tracing::info!("left the mesh"),
+        left = tokio::time::timeout(LEAVE_TIMEOUT, leave) => match left {
+            Ok(_) => tracing::info!("left the mesh"),
             Err(_) => tracing::warn!("left without all goodbyes said"),
         },
         signal = stop.next() => tracing::warn!(signal, "told again, leaving at once"),
@@ -61,6 +69,12 @@ async fn node(settings: &Settings) -> anyhow::Result<()> {
         server.abort();
     }
     if told.is_some() { Ok(()) } else { anyhow::bail!("the node ended by itself") }
+}
+
+async fn stop_bridge(bridge: Option<Bridge>) {
+    if let Some(bridge) = bridge {
+        bridge.stop().await;
+    }
 }
 
 /// A node as the settings describe it.

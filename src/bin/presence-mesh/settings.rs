@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use presence_mesh::{Limits, MAX_KEY_BYTES, MAX_VALUE_BYTES, Merge, Preset, ReplicaId, Timing};
 
-use crate::cli::{AsteriskArgs, RunArgs};
+use crate::cli::{AsteriskArgs, AsteriskToolArgs, RunArgs};
 use crate::{exit, output};
 use given::Given;
 
@@ -133,6 +133,13 @@ impl Settings {
         flags.extend(Flag::given("--listen", "listen", &args.listen));
         flags.extend(Flag::given("--join", "join", &args.join));
         flags.extend(asterisk_flags(&args.asterisk));
+        Self::load(args.config.file.as_deref(), &flags)
+    }
+
+    /// What the tools of the bridge are told.
+    pub fn for_asterisk_tool(args: &AsteriskToolArgs) -> anyhow::Result<Self> {
+        let mut flags: Vec<_> = asterisk_flags(&args.asterisk).collect();
+        flags.extend(Flag::given("--data-dir", "data_dir", args.data_dir.as_ref()));
         Self::load(args.config.file.as_deref(), &flags)
     }
 

@@ -53,7 +53,7 @@ pub async fn livez(State(app): State<App>) -> Response {
     health(if left { vec!["the node has left the mesh".to_owned()] } else { Vec::new() })
 }
 
-/// 200 once the first sync is done, or there was no peer for 5 s.
+/// 200 once the first sync is done, or there was no peer for 5 s, and the PBX has dumped its states.
 pub async fn readyz(State(app): State<App>) -> Response {
     health(unready(&app))
 }
@@ -62,6 +62,9 @@ fn unready(app: &App) -> Vec<String> {
     let mut reasons = Vec::new();
     if !app.mesh.is_ready() {
         reasons.push("the first sync with a peer is not done".to_owned());
+    }
+    if app.bridge.as_ref().is_some_and(|bridge| !bridge.is_ready()) {
+        reasons.push("the PBX has not sent its first dump".to_owned());
     }
     reasons
 }

@@ -1,8 +1,10 @@
 //! Every key there is, and what it sets.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use presence_mesh::bridge::asterisk::{AsteriskConfig, pjsip_config};
 use presence_mesh::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Merge, Mesh, Preset, ReplicaId};
 
 use super::given::Given;
@@ -205,12 +207,12 @@ fn replicas(texts: &[String]) -> Result<Vec<ReplicaId>, String> {
     texts.iter().map(|text| text.parse().map_err(|error| format!("{text:?}: {error}"))).collect()
 }
 
+/// The bridge judges its own.
 fn sip_uri(text: String) -> Result<String, String> {
-    let good = text.strip_prefix("sip:").and_then(|rest| rest.split_once('@'));
-    match good {
-        Some((user, host)) if !user.is_empty() && !host.is_empty() => Ok(text),
-        _ => Err(format!("must be a SIP URI such as sip:mesh@127.0.0.1:5060, not {text:?}")),
-    }
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = AsteriskConfig::new(listen, text.as_str(), "");
+    pjsip_config(&config, "check").map_err(|error| error.to_string())?;
+    Ok(text)
 }
 
 fn positive(count: usize) -> Result<usize, String> {
