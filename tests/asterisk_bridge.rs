@@ -158,10 +158,10 @@ async fn a_call_on_one_server_lights_the_lamp_on_the_other() {
         assert_eq!(site.bridge.status().rejected.values().sum::<u64>(), 0);
     }
     let told = paris.bridge.told("PJSIP/100");
-    assert_eq!(told.iter().map(|told| (told.eid.to_string(), told.state)).collect::<Vec<_>>(), [(
-        A.to_owned(),
-        DeviceState::Ringing
-    )]);
+    assert_eq!(
+        told.iter().map(|told| (told.eid.to_string(), told.state)).collect::<Vec<_>>(),
+        [(A.to_owned(), DeviceState::Ringing)]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -378,7 +378,8 @@ async fn a_restart_of_ours_does_not_blink_and_cleans_up_what_nobody_owns() {
     pbx.until("the orphan is taken back", |pbx| pbx.lamp("PJSIP/500") == DeviceState::Invalid).await;
     assert_eq!(pbx.lamp("PJSIP/100"), DeviceState::InUse);
     let blinks: Vec<String> = pbx.injected().split_off(before);
-    let blinks: Vec<&String> = blinks.iter().filter(|said| said.starts_with("PJSIP/100") && !said.ends_with("INUSE")).collect();
+    let blinks: Vec<&String> =
+        blinks.iter().filter(|said| said.starts_with("PJSIP/100") && !said.ends_with("INUSE")).collect();
     assert!(blinks.is_empty(), "{blinks:?}");
 }
 
@@ -454,9 +455,12 @@ async fn a_server_with_a_new_eid_is_told_and_heard_under_it() {
     until("gone", || paris_bridge.told("PJSIP/100").is_empty()).await;
     berlin.pbx.set_eid("02:00:00:00:00:1a");
     berlin.pbx.boot();
-    paris.pbx.until("lit under the new one", |pbx| {
-        pbx.remote("PJSIP/100").get("02:00:00:00:00:1a").is_some_and(|state| state == "INUSE")
-    }).await;
+    paris
+        .pbx
+        .until("lit under the new one", |pbx| {
+            pbx.remote("PJSIP/100").get("02:00:00:00:00:1a").is_some_and(|state| state == "INUSE")
+        })
+        .await;
     assert_eq!(paris.pbx.lamp("PJSIP/100"), DeviceState::InUse);
     berlin.pbx.until("told again", |pbx| pbx.remote_lamps() == 1).await;
     assert_eq!(berlin.pbx.violations(), [""; 0]);
@@ -492,9 +496,17 @@ async fn hostile_datagrams_change_nothing_and_harm_nothing() {
     let site = world.site("berlin", A).await;
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
     let to = site.bridge.listen();
-    let long = format!(r#"{{"type":"devicestate","device":"{}","state":"INUSE","cachable":1,"eid":"{A}"}}"#, "x".repeat(60_000));
+    let long = format!(
+        r#"{{"type":"devicestate","device":"{}","state":"INUSE","cachable":1,"eid":"{A}"}}"#,
+        "x".repeat(60_000)
+    );
     let bodies = [
-        "{", "[]", "null", "\u{0}", r#"{"type":"devicestate"}"#, &long,
+        "{",
+        "[]",
+        "null",
+        "\u{0}",
+        r#"{"type":"devicestate"}"#,
+        &long,
         r#"{"type":"devicestate","device":"PJSIP/x","state":"FLYING","cachable":1,"eid":"02:00:00:00:00:0a"}"#,
         r#"{"type":"devicestate","device":7,"state":"INUSE","cachable":1,"eid":"02:00:00:00:00:0a"}"#,
         r#"{"type":"mailboxstate","uniqueid":"x","old":0,"new":-1,"eid":"02:00:00:00:00:0a"}"#,
@@ -515,12 +527,24 @@ async fn hostile_datagrams_change_nothing_and_harm_nothing() {
             expected += 1;
         }
     }
-    for junk in [&b""[..], b"\r\n\r\n", b"\xff\xff\xff\xff", &[0; 60_000], b"PUBLISH sip:x@y SIP/2.0\r\n\r\n", b"SIP/2.0 200 OK\r\n\r\n"] {
+    for junk in [
+        &b""[..],
+        b"\r\n\r\n",
+        b"\xff\xff\xff\xff",
+        &[0; 60_000],
+        b"PUBLISH sip:x@y SIP/2.0\r\n\r\n",
+        b"SIP/2.0 200 OK\r\n\r\n",
+    ] {
         socket.send_to(junk, to).await.expect("sent");
     }
     let mut bits = 1u64;
     for _ in 0..500 {
-        let bytes: Vec<u8> = (0..64).map(|_| { bits = bits.wrapping_mul(6364136223846793005).wrapping_add(1); (bits >> 40) as u8 }).collect();
+        let bytes: Vec<u8> = (0..64)
+            .map(|_| {
+                bits = bits.wrapping_mul(6364136223846793005).wrapping_add(1);
+                (bits >> 40) as u8
+            })
+            .collect();
         socket.send_to(&bytes, to).await.expect("sent");
     }
     site.pbx.device("PJSIP/100", "INUSE");

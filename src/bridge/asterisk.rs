@@ -295,10 +295,10 @@ async fn prepare(config: &AsteriskConfig, listen: SocketAddr) -> Result<Prepared
         sent_by.set_ip(source_ip(to).await.map_err(bind)?);
     }
     let ledger = Ledger::open(&config.ledger)?;
-    let credentials = config.password.as_ref().map(|password| Credentials {
-        username: config.username.clone(),
-        password: password.reveal().to_owned(),
-    });
+    let credentials = config
+        .password
+        .as_ref()
+        .map(|password| Credentials { username: config.username.clone(), password: password.reveal().to_owned() });
     let target = Target {
         // Without parameters: the recorded digest covers the URI as it stands on the request line.
         uri: config.server.clone(),

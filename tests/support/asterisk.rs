@@ -604,12 +604,7 @@ impl State {
     }
 }
 
-async fn run(
-    socket: UdpSocket,
-    state: Arc<Mutex<State>>,
-    changed: Arc<watch::Sender<u64>>,
-    work: Arc<Notify>,
-) {
+async fn run(socket: UdpSocket, state: Arc<Mutex<State>>, changed: Arc<watch::Sender<u64>>, work: Arc<Notify>) {
     let from = socket.local_addr().expect("bound");
     let mut buffer = vec![0; 65_535];
     loop {

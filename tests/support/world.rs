@@ -25,6 +25,8 @@ struct Node {
     /// `None` while it is down.
     replica: Option<Replica>,
     started_ms: u64,
+    /// When it last went down.
+    down_ms: u64,
     floor: Incarnation,
     wall_offset_ms: i64,
     reports: Vec<Report>,
@@ -88,6 +90,7 @@ impl World {
             identity: Identity::from_bytes([number; 32]),
             replica: None,
             started_ms: 0,
+            down_ms: 0,
             floor: Incarnation::default(),
             wall_offset_ms: 0,
             reports: Vec::new(),
@@ -130,6 +133,7 @@ impl World {
     pub fn crash(&mut self, node: usize) {
         if let Some(replica) = self.nodes[node].replica.take() {
             self.nodes[node].floor = replica.incarnation();
+            self.nodes[node].down_ms = self.now_ms;
         }
         for other in 0..self.nodes.len() {
             self.peer_down(other, node);
@@ -383,6 +387,26 @@ impl World {
             let seen = self.seen_heads.entry((node, map.replica)).or_default();
             assert!((map.incarnation, map.head) >= *seen, "M: node {node} went back on {map:?}");
             *seen = (map.incarnation, map.head);
+        }
+    }
+
+    /// The lamp never lies: nobody shows as live what a node said that has been down for longer than a lease
+    /// and a message take, or what it said in a life that ended as long ago.
+    pub fn check_lamps(&self) {
+        let lease_ms = u64::try_from(self.timing.stale_after.as_millis()).expect("a short test") + self.delay_ms.1;
+        for reader in self.up() {
+            let shown = self.replica(reader).list(SpaceId::DEVICES, &Pattern::any(), self.now(reader));
+            for live in shown.iter().flat_map(|shown| &shown.contributions) {
+                let origin = self.number(live.replica);
+                let node = &self.nodes[origin];
+                let over = match &node.replica {
+                    Some(replica) => replica.incarnation() != live.incarnation,
+                    None => true,
+                };
+                let since_ms = self.now_ms - node.down_ms;
+                let lies = live.freshness == Freshness::Live && over && since_ms > lease_ms;
+                assert!(!lies, "node {reader} shows node {origin} live, {since_ms} ms after its end: {live:?}");
+            }
         }
     }
 

@@ -191,7 +191,10 @@ impl Answerer {
         }
         let etag = format!("m{:x}-{:x}", self.life, self.counter);
         if expires > 0 {
-            self.keep(etag.clone(), Publication { package, eid, expires_at: now + Duration::from_secs(expires.into()) });
+            self.keep(
+                etag.clone(),
+                Publication { package, eid, expires_at: now + Duration::from_secs(expires.into()) },
+            );
         }
         let text = answer(200, "OK").header("SIP-ETag", &etag).header("Expires", &expires.to_string());
         let said = said.map(|body| Said { package, body, boot, new_speaker: known != Some(eid) });
@@ -200,9 +203,7 @@ impl Answerer {
 
     /// Whether the speaker still has a word: heard since the PBX was last gone, and a publication that lasts.
     fn speaks(&self, now: Duration) -> bool {
-        let lasts = |publication: &Publication| {
-            Some(publication.eid) == self.speaker && publication.expires_at > now
-        };
+        let lasts = |publication: &Publication| Some(publication.eid) == self.speaker && publication.expires_at > now;
         self.speaker_alive && self.publications.values().any(lasts)
     }
 

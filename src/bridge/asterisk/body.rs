@@ -271,13 +271,31 @@ mod tests {
             (r#"{"type":"devicestate","device":"PJSIP/a","state":"INUSE","cachable":1}"#, "\"eid\" is missing"),
             (r#"{"type":"devicestate","device":"PJSIP/a","state":"INUSE","cachable":1,"eid":7}"#, "not a string"),
             (r#"{"type":"devicestate","device":"PJSIP/a","state":"INUSE","cachable":1,"eid":"x"}"#, "not an eid"),
-            (r#"{"type":"devicestate","device":"PJSIP/a","cachable":1,"eid":"02:00:00:00:00:0a"}"#, "\"state\" is missing"),
-            (r#"{"type":"devicestate","device":7,"state":"INUSE","cachable":1,"eid":"02:00:00:00:00:0a"}"#, "not a string"),
-            (r#"{"type":"devicestate","device":"a","state":"FLYING","cachable":1,"eid":"02:00:00:00:00:0a"}"#, "FLYING"),
-            (r#"{"type":"devicestate","device":"a","state":"INUSE","cachable":"1","eid":"02:00:00:00:00:0a"}"#, "not an integer"),
-            (r#"{"type":"devicestate","device":"a\r\nb","state":"INUSE","cachable":1,"eid":"02:00:00:00:00:0a"}"#, "control"),
+            (
+                r#"{"type":"devicestate","device":"PJSIP/a","cachable":1,"eid":"02:00:00:00:00:0a"}"#,
+                "\"state\" is missing",
+            ),
+            (
+                r#"{"type":"devicestate","device":7,"state":"INUSE","cachable":1,"eid":"02:00:00:00:00:0a"}"#,
+                "not a string",
+            ),
+            (
+                r#"{"type":"devicestate","device":"a","state":"FLYING","cachable":1,"eid":"02:00:00:00:00:0a"}"#,
+                "FLYING",
+            ),
+            (
+                r#"{"type":"devicestate","device":"a","state":"INUSE","cachable":"1","eid":"02:00:00:00:00:0a"}"#,
+                "not an integer",
+            ),
+            (
+                r#"{"type":"devicestate","device":"a\r\nb","state":"INUSE","cachable":1,"eid":"02:00:00:00:00:0a"}"#,
+                "control",
+            ),
             (r#"{"type":"devicestate","device":"","state":"INUSE","cachable":1,"eid":"02:00:00:00:00:0a"}"#, "empty"),
-            (r#"{"type":"mailboxstate","uniqueid":"100","old":1,"new":1,"eid":"02:00:00:00:00:0a"}"#, "does not belong"),
+            (
+                r#"{"type":"mailboxstate","uniqueid":"100","old":1,"new":1,"eid":"02:00:00:00:00:0a"}"#,
+                "does not belong",
+            ),
             (r#"{"type":"presence","eid":"02:00:00:00:00:0a"}"#, "does not belong"),
             (r#"{"eid":"02:00:00:00:00:0a"}"#, "\"type\" is missing"),
         ];

@@ -63,7 +63,8 @@ impl AsteriskConfig {
     /// Reads the server's URI.
     pub(super) fn server(&self) -> Result<Server, AsteriskError> {
         let fail = |reason| AsteriskError::Server { uri: self.server.clone(), reason };
-        let uri: SipUri = self.server.parse().map_err(|_| fail("it is not a sip uri such as sip:mesh@127.0.0.1:5060"))?;
+        let uri: SipUri =
+            self.server.parse().map_err(|_| fail("it is not a sip uri such as sip:mesh@127.0.0.1:5060"))?;
         if uri.sips {
             return Err(fail("sips is not supported, use udp on loopback"));
         }
@@ -311,7 +312,8 @@ mod tests {
 
     #[test]
     fn the_blocks_name_our_addresses() {
-        let config = AsteriskConfig { password: Some("hunter2".into()), server: "sip:hall@10.0.0.1".into(), ..config() };
+        let config =
+            AsteriskConfig { password: Some("hunter2".into()), server: "sip:hall@10.0.0.1".into(), ..config() };
         let text = pjsip_config(&config, "büro 1").expect("valid");
         for line in [
             "[hall]\ntype=inbound-publication",

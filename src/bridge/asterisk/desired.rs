@@ -274,8 +274,8 @@ mod tests {
         let mut roster = roster();
         assert!(roster.update("node1", &[peer(2, Some(B), Standing::Alive), peer(3, Some(B), Standing::Suspect)]));
         assert_eq!(roster.shared()[&B], ["node2", "node3"]);
-        let wants = roster
-            .aggregate(&shown(vec![says(2, Source::ASTERISK, InUse), says(3, Source::ASTERISK, Ringing)]));
+        let wants =
+            roster.aggregate(&shown(vec![says(2, Source::ASTERISK, InUse), says(3, Source::ASTERISK, Ringing)]));
         let synthetic = |n| Eid::synthetic(replica(n));
         assert_eq!(wants, BTreeMap::from([(synthetic(2), state(InUse)), (synthetic(3), state(Ringing))]));
         assert!(roster.update("node1", &[peer(2, Some(B), Standing::Gone), peer(3, Some(B), Standing::Alive)]));

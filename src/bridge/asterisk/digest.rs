@@ -124,9 +124,14 @@ mod tests {
 
     #[test]
     fn a_proxy_without_qop_gets_the_older_form() {
-        let response = response("407 Proxy Authentication Required", r#"Proxy-Authenticate: Digest realm="r",nonce="n""#);
-        let (name, value) =
-            Challenge::from_response(&response).expect("digest").answer(&credentials("u", "p"), "PUBLISH", "sip:a", "c");
+        let response =
+            response("407 Proxy Authentication Required", r#"Proxy-Authenticate: Digest realm="r",nonce="n""#);
+        let (name, value) = Challenge::from_response(&response).expect("digest").answer(
+            &credentials("u", "p"),
+            "PUBLISH",
+            "sip:a",
+            "c",
+        );
         assert_eq!(name, "Proxy-Authorization");
         let ha1 = md5_hex("u:r:p");
         let ha2 = md5_hex("PUBLISH:sip:a");

@@ -345,6 +345,11 @@ mod tests {
             r#"{"type":"mailboxstate","uniqueid":"100@default","old":0,"new":0,"eid":"02:00:00:00:00:09"}"#
         );
         assert_eq!(mailbox().body(None, None, other).eid(), other);
-        assert!(device().body(None, None, other).to_json().contains(r#""state":"INVALID","cachable":1,"eid":"02:00:00:00:00:09""#));
+        assert!(
+            device()
+                .body(None, None, other)
+                .to_json()
+                .contains(r#""state":"INVALID","cachable":1,"eid":"02:00:00:00:00:09""#)
+        );
     }
 }

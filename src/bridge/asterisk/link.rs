@@ -63,12 +63,7 @@ enum Command {
 
 impl Link {
     /// Starts the task on a bound socket. The receiver gives what our Asterisk says.
-    pub(super) fn start(
-        socket: UdpSocket,
-        clock: Clock,
-        life: u64,
-        pbx: SocketAddr,
-    ) -> (Self, mpsc::Receiver<Said>) {
+    pub(super) fn start(socket: UdpSocket, clock: Clock, life: u64, pbx: SocketAddr) -> (Self, mpsc::Receiver<Said>) {
         let (said, statements) = mpsc::channel(MAX_WAITING_STATEMENTS);
         let (commands, orders) = mpsc::channel(MAX_WAITING_REQUESTS);
         let shared = Arc::new(LinkShared {
@@ -289,7 +284,8 @@ impl Worker {
 
     fn alive(&mut self) {
         let now = self.clock.now();
-        let last = self.shared.heard_ms.swap(u64::try_from(now.as_millis()).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
+        let last =
+            self.shared.heard_ms.swap(u64::try_from(now.as_millis()).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
         // After a silence everything that waits is sent again at once.
         if now.saturating_sub(Duration::from_millis(last)) > Duration::from_secs(1) {
             self.clients.nudge(now);

@@ -126,9 +126,7 @@ impl Request {
             return None;
         }
         match via.params.get_val("branch") {
-            Some(branch) if branch.starts_with(BRANCH_COOKIE) => {
-                Some(format!("{branch} {} {method}", sent_by(&via)))
-            }
+            Some(branch) if branch.starts_with(BRANCH_COOKIE) => Some(format!("{branch} {} {method}", sent_by(&via))),
             // RFC 2543 peers do not make branches unique.
             _ => Some(format!("{call_id} {} {method} {}", cseq.cseq, from.tag.unwrap_or_default())),
         }
@@ -344,7 +342,10 @@ Content-Length: 0
         assert_eq!(request.answer_to(source).to_string(), "192.0.2.7:15060");
         let answer = request.answer(200, "OK", source, "t").finish();
         let answer = std::str::from_utf8(&answer).expect("text");
-        assert!(answer.contains("Via: SIP/2.0/UDP 127.0.0.1:15060;branch=z9hG4bKPj1;received=192.0.2.7\r\n"), "{answer}");
+        assert!(
+            answer.contains("Via: SIP/2.0/UDP 127.0.0.1:15060;branch=z9hG4bKPj1;received=192.0.2.7\r\n"),
+            "{answer}"
+        );
     }
 
     #[test]

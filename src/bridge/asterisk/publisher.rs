@@ -139,13 +139,7 @@ impl Publisher {
     }
 
     /// Reads a final answer to the outstanding request.
-    pub(super) fn answered(
-        &mut self,
-        response: &Response,
-        target: &Target,
-        random: u64,
-        now: Duration,
-    ) -> Outcome {
+    pub(super) fn answered(&mut self, response: &Response, target: &Target, random: u64, now: Duration) -> Outcome {
         let mut current = self.current.take().expect("an answer is only read while a request is outstanding");
         current.attempts += 1;
         let refused = Outcome::Refused { status: response.status, forgot: current.forgot };
@@ -221,7 +215,11 @@ impl Publisher {
         // A publication that ended unrenewed would be answered 412, which must keep meaning "it restarted"; but
         // for as long as it is gone we could not have noticed a restart, so it counts as one.
         let forgot = slot.take_if(|known| known.expires_at <= now).map(|known| known.known_at);
-        self.send(Current { package, body, attempts: 0, answered_challenge: false, forgot, excused: false }, target, random)
+        self.send(
+            Current { package, body, attempts: 0, answered_challenge: false, forgot, excused: false },
+            target,
+            random,
+        )
     }
 
     fn send(&mut self, current: Current, target: &Target, random: u64) -> Outgoing {
@@ -279,7 +277,9 @@ impl Publisher {
 /// What a refusal means and what its operator can do about it.
 pub(super) fn advice(status: u16) -> &'static str {
     match status {
-        401 | 407 => "user name or password are wrong: compare [asterisk] username and password_file with the type=auth block",
+        401 | 407 => {
+            "user name or password are wrong: compare [asterisk] username and password_file with the type=auth block"
+        }
         403 => "another endpoint owns this publication: set endpoint= of the type=inbound-publication block to ours",
         404 => {
             "the user part of [asterisk] server names no type=inbound-publication, or it lacks \

@@ -377,12 +377,15 @@ impl Reconciler {
 
     /// What was told of a device, by EID.
     pub(super) fn told(&self, device: &str) -> Vec<(Eid, ToldRow)> {
-        self.eids(device).into_iter().filter_map(|eid| {
-            let row = &self.rows[&Slot::Device(device.to_owned(), eid)];
-            let (telling, at) = row.told?;
-            let pending = row.needs(self.judging).is_some() || row.done != Done::Told(telling);
-            Some((eid, ToldRow { telling, at, pending }))
-        }).collect()
+        self.eids(device)
+            .into_iter()
+            .filter_map(|eid| {
+                let row = &self.rows[&Slot::Device(device.to_owned(), eid)];
+                let (telling, at) = row.told?;
+                let pending = row.needs(self.judging).is_some() || row.done != Done::Told(telling);
+                Some((eid, ToldRow { telling, at, pending }))
+            })
+            .collect()
     }
 
     /// How many slots the PBX knows or may know.
@@ -464,9 +467,10 @@ impl Reconciler {
 
     /// Drops the row of a slot that is neither wanted nor known to the PBX.
     fn forget_if_done(&mut self, slot: &Slot) {
-        let done = self.rows.get(slot).is_some_and(|row| {
-            row.want == Want::Nothing && row.done == Done::Never && row.in_flight.is_none()
-        });
+        let done = self
+            .rows
+            .get(slot)
+            .is_some_and(|row| row.want == Want::Nothing && row.done == Done::Never && row.in_flight.is_none());
         if done {
             self.disown(slot);
         }
@@ -524,9 +528,9 @@ impl Slot {
         let name = match self {
             Self::Device(name, _) | Self::Mailbox(name) => name,
         };
-        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = name
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         usize::try_from(hash % streams as u64).expect("below the number of streams")
     }
 }

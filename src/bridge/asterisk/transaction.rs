@@ -21,11 +21,7 @@ pub struct Retransmit {
 
 impl Default for Retransmit {
     fn default() -> Self {
-        Self {
-            first: Duration::from_millis(500),
-            longest: Duration::from_secs(4),
-            give_up: Duration::from_secs(32),
-        }
+        Self { first: Duration::from_millis(500), longest: Duration::from_secs(4), give_up: Duration::from_secs(32) }
     }
 }
 

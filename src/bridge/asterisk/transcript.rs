@@ -110,7 +110,8 @@ fn replay(recording: &str) -> Vec<Body> {
         }
         if let Some(answered) = answered.said {
             // Bodies read and written again are the same bytes, but for the context every box has here.
-            let recorded = String::from_utf8_lossy(&request.body).replace("bunny-rabbit\",\"old", "bunny-rabbit@default\",\"old");
+            let recorded =
+                String::from_utf8_lossy(&request.body).replace("bunny-rabbit\",\"old", "bunny-rabbit@default\",\"old");
             assert_eq!(answered.body.to_json(), recorded);
             said.push(answered.body);
         }
@@ -151,7 +152,11 @@ fn our_requests_have_the_recorded_shape_and_every_recorded_answer_is_understood(
         expires_s: 3600,
     };
     let names = |text: &str| -> Vec<String> {
-        text.lines().skip(1).take_while(|line| !line.is_empty()).map(|line| line.split(':').next().unwrap_or("").into()).collect()
+        text.lines()
+            .skip(1)
+            .take_while(|line| !line.is_empty())
+            .map(|line| line.split(':').next().unwrap_or("").into())
+            .collect()
     };
     let mut statuses = Vec::new();
     for (index, datagram) in datagrams.iter().enumerate().filter(|(_, datagram)| !datagram.by_asterisk) {
@@ -165,7 +170,11 @@ fn our_requests_have_the_recorded_shape_and_every_recorded_answer_is_understood(
         // A client of ours never sends what the recorded one sent to see it refused.
         let Some(body) = valid else {
             let status = answer.status;
-            assert!(recorded.body.is_empty() || status != 200 || datagram.comment.contains("UNKNOWN"), "{}", datagram.text);
+            assert!(
+                recorded.body.is_empty() || status != 200 || datagram.comment.contains("UNKNOWN"),
+                "{}",
+                datagram.text
+            );
             continue;
         };
         // Open a publication first where the recorded request modifies one.

@@ -188,12 +188,15 @@ fn live_changes_go_before_withdrawals_and_withdrawals_before_dumps() {
     reconciler.forgot(Package::DeviceState);
     want(&mut reconciler, "PJSIP/3", &[]);
     want(&mut reconciler, "PJSIP/4", &[(A, value(DeviceState::Ringing))]);
-    assert_eq!(drain(&mut reconciler), [
-        "PJSIP/4 02:00:00:00:00:0a RINGING",
-        "PJSIP/3 02:00:00:00:00:0a INVALID",
-        "PJSIP/1 02:00:00:00:00:0a NOT_INUSE",
-        "PJSIP/2 02:00:00:00:00:0a NOT_INUSE",
-    ]);
+    assert_eq!(
+        drain(&mut reconciler),
+        [
+            "PJSIP/4 02:00:00:00:00:0a RINGING",
+            "PJSIP/3 02:00:00:00:00:0a INVALID",
+            "PJSIP/1 02:00:00:00:00:0a NOT_INUSE",
+            "PJSIP/2 02:00:00:00:00:0a NOT_INUSE",
+        ]
+    );
 }
 
 #[test]
