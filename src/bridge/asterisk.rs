@@ -75,8 +75,7 @@ use reconcile::Reconciler;
 use speaker::{Speaker, SpeakerParts};
 use worker::{Published, Worker};
 
-use crate::mesh::Mesh;
-use crate::model::{DeviceState, Source};
+use crate::{DeviceState, Mesh, Source};
 
 /// A running bridge between a mesh and one Asterisk.
 ///
@@ -191,6 +190,7 @@ impl Asterisk {
             ask_wait: timing.backoff,
             judge_at: now + timing.judge_after,
             seen: [false, false],
+            settled: false,
             failed_entries: 0,
             published,
         };

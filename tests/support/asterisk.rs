@@ -82,6 +82,8 @@ struct State {
     violations: Vec<String>,
     /// Answers to our own PUBLISHes, by status.
     answers: BTreeMap<u16, u64>,
+    /// What was answered lately, by branch: a repeated request gets the same answer (RFC 3261, 17.2.2).
+    replies: VecDeque<(String, String)>,
 }
 
 /// One outbound-publish object: serial, one outstanding request.
@@ -133,6 +135,7 @@ impl Pbx {
             streams: BTreeMap::new(),
             violations: Vec::new(),
             answers: BTreeMap::new(),
+            replies: VecDeque::new(),
         };
         let (state, work) = (Arc::new(Mutex::new(state)), Arc::new(Notify::new()));
         let changed = Arc::new(watch::Sender::new(0));
@@ -300,7 +303,8 @@ impl Pbx {
         self.with(|state| state.injected_boxes.clone())
     }
 
-    /// How many requests of a kind came: `publish`, `options`, `refresh asterisk-devicestate`, `challenged`, …
+    /// How many requests of a kind came: `publish`, `options`, `refresh asterisk-devicestate`, `challenged`,
+    /// `ignored` (while booting), or the name of a device.
     pub fn received(&self, kind: &str) -> u64 {
         self.with(|state| state.received.get(kind).copied().unwrap_or_default())
     }
@@ -340,6 +344,7 @@ impl Pbx {
             state.remote.clear();
             state.etags.clear();
             state.streams.clear();
+            state.replies.clear();
             state.publishers = Default::default();
             state.counts = state
                 .local_boxes
@@ -479,6 +484,20 @@ impl State {
         }
     }
 
+    /// A request to it, or the repetition of one.
+    fn transaction(&mut self, text: &str, source: SocketAddr) -> Option<String> {
+        let branch = header(text, "Via")?.split("branch=").nth(1)?.to_owned();
+        if let Some((_, answer)) = self.replies.iter().find(|(known, _)| *known == branch) {
+            return Some(answer.clone());
+        }
+        let answer = self.request(text, source)?;
+        self.replies.push_back((branch, answer.clone()));
+        if self.replies.len() > 256 {
+            self.replies.pop_front();
+        }
+        Some(answer)
+    }
+
     /// A request to it; the answer.
     fn request(&mut self, text: &str, source: SocketAddr) -> Option<String> {
         let start = text.lines().next()?;
@@ -504,6 +523,10 @@ impl State {
         }
         if method != "PUBLISH" {
             return answer(405, "Method Not Allowed", "");
+        }
+        let device = text.split("\"device\":\"").nth(1).and_then(|rest| rest.split('"').next());
+        if let Some(device) = device {
+            *self.received.entry(device.to_owned()).or_default() += 1;
         }
         if let Some(status) = self.refuse {
             return answer(status, "Refused", "");
@@ -626,12 +649,16 @@ async fn run(socket: UdpSocket, state: Arc<Mutex<State>>, changed: Arc<watch::Se
                 let answer = {
                     let mut state = state.lock().expect("no holder panics");
                     match state.life {
-                        Life::Dead | Life::Booting => None,
+                        Life::Dead => None,
+                        Life::Booting => {
+                            *state.received.entry("ignored".into()).or_default() += 1;
+                            None
+                        }
                         Life::Up if text.starts_with("SIP/2.0 ") => {
                             state.answered(&text);
                             None
                         }
-                        Life::Up => state.request(&text, source),
+                        Life::Up => state.transaction(&text, source),
                     }
                 };
                 if let Some(answer) = answer {

@@ -236,7 +236,7 @@ fn refuse(text: AnswerText, word: &'static str, reason: &str) -> Answered {
 mod tests {
     use super::super::message::{Message, Response, SIP_ETAG};
     use super::*;
-    use crate::model::DeviceState;
+    use crate::DeviceState;
 
     const SOURCE: &str = "127.0.0.1:15060";
     const INUSE: &str =

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::eid::{Eid, ParseEidError};
-use crate::model::{
+use crate::{
     CountsError, DeviceState, Key, KeyError, MAX_MESSAGE_COUNT, MailboxName, MessageCounts, SpaceId, UnknownDeviceState,
 };
 

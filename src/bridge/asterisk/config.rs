@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::ledger::LedgerError;
 use super::transaction::Retransmit;
-use crate::model::Pattern;
+use crate::Pattern;
 
 /// Which Asterisk, how it is reached, and what is shared with it.
 ///

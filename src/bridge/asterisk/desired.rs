@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::eid::Eid;
 use super::ledger::Telling;
 use super::reconcile::Want;
-use crate::mesh::Peer;
-use crate::model::{DeviceState, MessageCounts, Pattern, ReplicaId, Source};
-use crate::proto::{Contribution, Freshness, Shown, Standing};
+use crate::{Contribution, DeviceState, Freshness, MessageCounts, Pattern, Peer, ReplicaId, Shown, Source, Standing};
 
 /// The attribute under which a node tells the others its Asterisk's EID.
 pub const EID_ATTRIBUTE: &str = "asterisk_eid";
@@ -163,8 +161,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::model::Incarnation;
-    use crate::net::FoundBy;
+    use crate::{FoundBy, Incarnation};
 
     const A: Eid = Eid::from_bytes([2, 0, 0, 0, 0, 0xa]);
     const B: Eid = Eid::from_bytes([2, 0, 0, 0, 0, 0xb]);

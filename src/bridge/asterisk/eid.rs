@@ -6,7 +6,7 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::model::ReplicaId;
+use crate::ReplicaId;
 
 /// The entity id of an Asterisk server: six bytes, written `02:00:00:00:00:0a`.
 ///

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::body::Body;
 use super::eid::Eid;
-use crate::model::{DeviceState, MailboxName, MessageCounts};
+use crate::{DeviceState, MailboxName, MessageCounts};
 
 /// One thing the PBX can be told: what Asterisk keeps one value for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -255,8 +255,9 @@ impl Worker {
         }
         match refused {
             Some((reason, text)) => {
-                self.reject(reason);
-                if reason == "second_eid" {
+                let times = self.reject(reason);
+                // Repeated with every state of the second server: said ever more rarely.
+                if reason == "second_eid" && times.is_power_of_two() {
                     tracing::warn!(%source, speaker = ?self.answerer.speaker(), reason = text, "publish refused");
                 } else {
                     tracing::debug!(%source, reason = text, "request refused");
@@ -265,7 +266,10 @@ impl Worker {
             None => self.shared.counters.lock().expect("no holder of this lock panics").taken += 1,
         }
         if let Some(said) = said {
-            self.said.try_send(said).expect("its room was checked, and this task alone sends");
+            // There is room, and this task alone sends: only an ending bridge listens no more.
+            if self.said.try_send(said).is_err() {
+                return;
+            }
         }
         if life || source == self.pbx {
             self.alive();
@@ -273,7 +277,10 @@ impl Worker {
     }
 
     fn response(&mut self, response: Response) {
-        let Some(branch) = response.branch() else { return self.reject("datagram") };
+        let Some(branch) = response.branch() else {
+            self.reject("datagram");
+            return;
+        };
         if response.status < 200 {
             self.clients.proceeding(&branch);
         } else if let Some(reply) = self.clients.answered(&branch) {
@@ -299,7 +306,11 @@ impl Worker {
         }
     }
 
-    fn reject(&self, reason: &'static str) {
-        *self.shared.counters.lock().expect("no holder of this lock panics").rejected.entry(reason).or_default() += 1;
+    /// Counts a refusal; says how often this reason was met.
+    fn reject(&self, reason: &'static str) -> u64 {
+        let mut counters = self.shared.counters.lock().expect("no holder of this lock panics");
+        let times = counters.rejected.entry(reason).or_default();
+        *times += 1;
+        *times
     }
 }

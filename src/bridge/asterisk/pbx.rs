@@ -160,10 +160,6 @@ impl Dump {
         }
     }
 
-    pub(super) fn is_running(&self) -> bool {
-        self.running.is_some()
-    }
-
     /// Whether one ever ended.
     pub(super) fn was_done(&self) -> bool {
         self.done
@@ -239,7 +235,8 @@ mod tests {
         assert_eq!(dump.poll(s(2), s(67)), None);
         let restated = dump.poll(s(2), s(68)).expect("quiet");
         assert_eq!(restated.into_iter().collect::<Vec<_>>(), ["PJSIP/a", "PJSIP/b"]);
-        assert!(dump.was_done() && !dump.is_running());
+        assert!(dump.was_done());
+        assert_eq!(dump.ends_at(s(2)), None);
     }
 
     #[test]

@@ -317,10 +317,10 @@ pub(super) fn probe(target: &Target, random: u64) -> Outgoing {
 mod tests {
     use ezk_sip_types::Name;
 
+    use super::super::eid::Eid;
     use super::super::message::{Message, Request, SIP_IF_MATCH};
     use super::*;
-    use crate::bridge::asterisk::Eid;
-    use crate::model::DeviceState;
+    use crate::DeviceState;
 
     const EID: Eid = Eid::from_bytes([2, 0, 0, 0, 0, 0x99]);
 
@@ -390,7 +390,7 @@ Content-Length: 100
         publisher.answered(&ok("8"), &target, 4, NOW);
         let mailbox = Body::Mailbox {
             mailbox: "100@default".parse().expect("valid"),
-            counts: crate::model::MessageCounts::new(1, 0),
+            counts: crate::MessageCounts::new(1, 0),
             eid: EID,
         };
         assert_eq!(parse(&publisher.say(&mailbox, &target, 5, NOW)).header(&SIP_IF_MATCH), None);

@@ -247,11 +247,6 @@ impl Speaker {
         work.into_iter().chain(gathered).chain(gate).min()
     }
 
-    /// Whether questions wait or are out.
-    pub(super) fn is_asking(&self) -> bool {
-        !self.asks.is_empty() || self.streams.iter().any(|stream| matches!(stream.doing, Doing::Asking(_)))
-    }
-
     /// Whether anything is outstanding on a stream of slots.
     pub(super) fn is_telling(&self) -> bool {
         self.streams.iter().any(|stream| matches!(stream.doing, Doing::Telling(_)))
@@ -366,7 +361,7 @@ impl Speaker {
             Outcome::Refused { status, forgot } => {
                 let doing = std::mem::replace(&mut stream.doing, Doing::Nothing);
                 self.count("refused");
-                self.refused(status, &doing);
+                self.refused(status, response.map_or("", |response| &response.reason), &doing);
                 // A body that is not taken concerns its slot; everything else would meet all of them alike.
                 let finished = match status {
                     400 | 413 | 500 => Finished::Refused,
@@ -402,11 +397,11 @@ impl Speaker {
         None
     }
 
-    fn refused(&mut self, status: u16, doing: &Doing) {
+    fn refused(&mut self, status: u16, reason: &str, doing: &Doing) {
         let advice = advice(status);
-        self.last_refusal = Some(format!("{status}: {advice}"));
+        self.last_refusal = Some(format!("{status} {reason}: {advice}"));
         if self.logged.insert(status) {
-            tracing::warn!(status, what = ?doing, advice, "pbx refuses what it is told; tried again later");
+            tracing::warn!(status, reason, what = ?doing, advice, "pbx refuses what it is told; tried again later");
         }
     }
 

@@ -17,11 +17,10 @@ use super::link::Link;
 use super::pbx::{Dump, Memory, PbxStanding, Pulse};
 use super::reconcile::{Reconciler, Urgency, Want};
 use super::speaker::{Asked, Found, Speaker};
-use crate::mesh::Mesh;
-use crate::model::{DeviceState, Key, MessageCounts, Pattern, Policy, Source, SpaceId};
-use crate::proto::{Shown, WriteError};
-use crate::space::Space;
-use crate::watch::{PeerWatcher, Watch, Watcher};
+use crate::{
+    DeviceState, Key, Mesh, MessageCounts, Pattern, PeerWatcher, Policy, Shown, Source, Space, SpaceId, Watch, Watcher,
+    WriteError,
+};
 
 /// The longest the task sleeps, so that a pause of our own shows.
 const TICK: Duration = Duration::from_millis(500);
@@ -66,6 +65,8 @@ pub(super) struct Worker {
     pub(super) judge_at: Duration,
     /// Whether the mesh's devices and mailboxes have been seen once.
     pub(super) seen: [bool; 2],
+    /// Whether the mesh knows that the first dump is in.
+    pub(super) settled: bool,
     pub(super) failed_entries: u64,
     pub(super) published: watch::Sender<Published>,
 }
@@ -280,7 +281,9 @@ impl Worker {
             self.written(&device, written);
         }
         self.ask_wait = self.timing.backoff;
-        self.mesh.settle();
+        if !std::mem::replace(&mut self.settled, true) {
+            self.mesh.settle();
+        }
         self.unmark();
         self.lock(|reconciler| reconciler.set_mailboxes_open(true));
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{DeviceState, MessageCounts};
+use crate::{DeviceState, MessageCounts};
 
 const A: Eid = Eid::from_bytes([2, 0, 0, 0, 0, 0xa]);
 const B: Eid = Eid::from_bytes([2, 0, 0, 0, 0, 0xb]);
