@@ -85,6 +85,8 @@ pub(super) enum Why {
 /// How a connection came about.
 #[derive(Debug, Clone)]
 pub(super) struct Made {
+    /// When it was begun: an overloaded machine takes seconds over its handshakes.
+    pub(super) began: Duration,
     /// What was dialled; `None` when the other dialled us.
     pub(super) address: Option<Multiaddr>,
     /// The join address it was dialled for.
@@ -256,13 +258,13 @@ impl Care {
     /// that leads to a peer we were connected to all along has told us whose it is, and that is all.
     #[must_use = "a connection that is not kept must be closed at once, or it counts as a sign of a restart"]
     pub(super) fn connected(&mut self, replica: ReplicaId, id: ConnectionId, made: Made, now: Duration) -> bool {
-        let Made { address, join, how } = made;
+        let Made { began, address, join, how } = made;
         if let Some(join) = join {
             self.joined(join, replica, now);
         }
         // Every connection is counted, even if the table is full: their number is bounded elsewhere.
         let peer = self.peers.entry(replica).or_insert_with(|| Peer::new(how, now));
-        let old = peer.connections.first().is_some_and(|first| now.saturating_sub(first.since) > SIMULTANEOUS);
+        let old = peer.connections.first().is_some_and(|first| began.saturating_sub(first.since) > SIMULTANEOUS);
         let keep = join.is_none() || !old;
         if old && keep && peer.second.is_none() {
             peer.second = Some((id, now + GRACE));
@@ -370,26 +372,27 @@ impl Care {
         }
     }
 
-    /// Everything that is to be done now.
-    pub(super) fn act(&mut self, now: Duration) -> Vec<Action> {
+    /// Everything that is to be done now. Nobody is called silent for what may still wait to be read: all that
+    /// came before `read_until` has been taken in.
+    pub(super) fn act(&mut self, now: Duration, read_until: Duration) -> Vec<Action> {
         if now >= self.rechoose_at {
             self.rechoose_at = now + RECHOOSE;
             self.exchange_one();
         }
         self.forget(now);
         let mut actions = std::mem::take(&mut self.queued);
-        self.watch_connections(now, &mut actions);
+        self.watch_connections(now, read_until, &mut actions);
         self.dial(now, &mut actions);
         self.due = self.next(now);
         actions
     }
 
-    fn watch_connections(&mut self, now: Duration, actions: &mut Vec<Action>) {
+    fn watch_connections(&mut self, now: Duration, read_until: Duration, actions: &mut Vec<Action>) {
         for (&replica, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.connected()) {
             if peer.second.is_some_and(|(_, at)| at <= now) {
                 peer.second = None;
                 actions.push(Action::Disconnect { peer: replica, why: Why::Stale });
-            } else if peer.heard_at + patience(self.patience, peer) <= now {
+            } else if peer.heard_at + patience(self.patience, peer) <= read_until {
                 peer.silences = (peer.silences + 1).min(MAX_PATIENCE);
                 peer.heard_at = now;
                 actions.push(Action::Disconnect { peer: replica, why: Why::Silent });
@@ -462,10 +465,8 @@ impl Care {
     }
 
     fn pin(&mut self, replica: ReplicaId, address: &Multiaddr, now: Duration) {
-        if let Some(peer) = self.peer(replica, FoundBy::Join, now) {
-            if !peer.joined.contains(address) {
-                peer.joined.push(address.clone());
-            }
+        if let Some(peer) = self.peer(replica, FoundBy::Join, now).filter(|peer| !peer.joined.contains(address)) {
+            peer.joined.push(address.clone());
         }
     }
 

@@ -33,6 +33,8 @@ use crate::model::ReplicaId;
 use crate::proto::{Output, Report, RequestId};
 use crate::wire::{self, MeshId};
 
+/// Events of the network taken in one turn, before local work gets its own.
+const EVENTS_PER_TURN: usize = 32;
 /// How long changes of the mesh's state may gather before they are looked at: a thousand nodes that come at
 /// once must not be read a thousand times.
 const MEMBERS_GATHER: Duration = Duration::from_millis(50);
@@ -58,6 +60,8 @@ pub(super) struct Driver {
     /// Questions of others, until the replica answers, which it does at once.
     answering: BTreeMap<RequestId, ResponseChannel<Result<wire::Response, Refused>>>,
     next_question: u64,
+    /// Everything that came before has been taken in.
+    read_until: Duration,
     /// When the replica's timers are due.
     replica_due: Option<Duration>,
     /// When to read the members again, if they changed.
@@ -96,6 +100,7 @@ impl Driver {
             asked: BTreeMap::new(),
             answering: BTreeMap::new(),
             next_question: 0,
+            read_until: Duration::ZERO,
             replica_due: None,
             members_due: None,
             discovery: discovery::Discovery::new(config),
@@ -116,9 +121,7 @@ impl Driver {
                 () = self.shared.work_for_driver() => {
                     self.carry_out();
                     // A writer that never pauses must not keep the network from getting its turn.
-                    if let Some(Some(event)) = self.swarm.next().now_or_never() {
-                        self.on_event(event);
-                    }
+                    self.take_events();
                 }
                 command = self.commands.recv() => match command {
                     Some(Command::Ban(replica)) => self.ban(replica),
@@ -130,9 +133,23 @@ impl Driver {
                     }
                     None => return,
                 },
-                () = sleep(wait) => {}
-                event = self.swarm.select_next_some() => self.on_event(event),
+                event = self.swarm.select_next_some() => {
+                    self.on_event(event);
+                    self.take_events();
+                }
+                () = sleep(wait) => self.read_until = self.shared.now().mono,
             }
+        }
+    }
+
+    /// Takes some of the events that are there.
+    fn take_events(&mut self) {
+        for _ in 0..EVENTS_PER_TURN {
+            let Some(Some(event)) = self.swarm.next().now_or_never() else {
+                self.read_until = self.shared.now().mono;
+                return;
+            };
+            self.on_event(event);
         }
     }
 
@@ -165,7 +182,7 @@ impl Driver {
             self.read_members(now);
         }
         if self.care.due() <= now {
-            for action in self.care.act(now) {
+            for action in self.care.act(now, self.read_until) {
                 self.act(action, now);
             }
             let ignored = self.care.ignored();
@@ -273,9 +290,9 @@ impl Drop for Driver {
 }
 
 /// How long a connected peer may be silent at the least: well past the point where its values are shown stale,
-/// so that a short stall costs no connection.
+/// so that neither a short stall nor an overloaded machine costs a connection.
 fn patience(stale_after: Duration) -> Duration {
-    (2 * stale_after).max(Duration::from_secs(3))
+    (2 * stale_after).max(Duration::from_secs(5))
 }
 
 /// Those that are addresses; a peer of another version may announce what we cannot read.

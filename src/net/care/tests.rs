@@ -33,7 +33,7 @@ fn member(n: u8) -> Known {
 fn run(care: &mut Care, now: &mut Duration, until: Duration) -> Vec<(Duration, Action)> {
     let mut done = Vec::new();
     while *now < until {
-        done.extend(care.act(*now).into_iter().map(|action| (*now, action)));
+        done.extend(care.act(*now, *now).into_iter().map(|action| (*now, action)));
         *now = care.due().min(until);
     }
     done
@@ -54,18 +54,23 @@ fn disconnects(done: &[(Duration, Action)]) -> Vec<(Duration, Why)> {
 
 /// It dialled us.
 fn inbound(care: &mut Care, n: u8, id: usize, now: Duration) {
-    assert!(care.connected(node(n), connection(id), Made { address: None, join: None, how: FoundBy::Join }, now));
+    assert!(care.connected(
+        node(n),
+        connection(id),
+        Made { began: now, address: None, join: None, how: FoundBy::Join },
+        now
+    ));
 }
 
 /// We dialled it.
 fn outbound(care: &mut Care, peer: ReplicaId, id: usize, now: Duration) {
-    let made = Made { address: Some(address(1)), join: None, how: FoundBy::Join };
+    let made = Made { began: now, address: Some(address(1)), join: None, how: FoundBy::Join };
     assert!(care.connected(peer, connection(id), made, now));
 }
 
 /// Our dial of the first join address led to it; says whether the connection is kept.
 fn join(care: &mut Care, n: u8, id: usize, now: Duration) -> bool {
-    let made = Made { address: Some(address(n)), join: Some(0), how: FoundBy::Join };
+    let made = Made { began: now, address: Some(address(n)), join: Some(0), how: FoundBy::Join };
     care.connected(node(n), connection(id), made, now)
 }
 
@@ -213,6 +218,25 @@ fn two_dials_at_once_are_no_reason_to_start_over() {
     assert_eq!(disconnects(&run(&mut care, &mut now, ms(5_000))), []);
 }
 
+/// A machine so busy that it took five seconds over a handshake.
+#[test]
+fn a_dial_begun_in_time_is_no_reason_to_start_over() {
+    let (mut care, mut now) = (care(&[]), ms(0));
+    connect(&mut care, 9, 1, now);
+    run(&mut care, &mut now, ms(5_000));
+    let made = Made { began: ms(400), address: None, join: None, how: FoundBy::Join };
+    assert!(care.connected(node(9), connection(2), made, now));
+    assert_eq!(disconnects(&run(&mut care, &mut now, ms(5_900))), []);
+}
+
+#[test]
+fn nobody_is_silent_while_there_is_more_to_read() {
+    let (mut care, now) = (care(&[]), ms(0));
+    connect(&mut care, 9, 1, now);
+    assert_eq!(care.act(ms(60_000), ms(5_000)), []);
+    assert_eq!(care.act(ms(60_001), ms(6_001)).len(), 1);
+}
+
 /// Someone who looks for another peer at our address hangs up as soon as it sees who answers.
 #[test]
 fn a_connection_made_by_mistake_changes_nothing() {
@@ -231,7 +255,7 @@ fn a_silent_peer_is_dialled_anew_ever_more_rarely() {
     for id in 0..8 {
         let since = now;
         connect(&mut care, 9, id, now);
-        while disconnects(&care.act(now).into_iter().map(|action| (now, action)).collect::<Vec<_>>()).is_empty() {
+        while disconnects(&care.act(now, now).into_iter().map(|action| (now, action)).collect::<Vec<_>>()).is_empty() {
             now = care.due();
         }
         patience.push((now - since).as_secs());
@@ -283,7 +307,7 @@ fn who_left_is_disconnected_once_and_left_alone() {
     care.members(&[member(9)], now);
     connect(&mut care, 9, 1, now);
     let left = Known { left: true, ..member(9) };
-    care.members(&[left.clone()], ms(100));
+    care.members(std::slice::from_ref(&left), ms(100));
     let done = run(&mut care, &mut now, ms(200));
     assert_eq!(disconnects(&done), [(ms(0), Why::Left)]);
     care.closed(node(9), connection(1), ms(200));

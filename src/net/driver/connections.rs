@@ -59,7 +59,7 @@ impl Driver {
 
     pub(super) fn on_connection(&mut self, event: SwarmEvent<BehaviourEvent>, now: Duration) {
         match event {
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, established_in, .. } => {
                 self.shared.count(|counters| counters.connections += 1);
                 let own = self.dials.remove(&connection_id);
                 let Some(replica) = replica_id(&peer_id) else {
@@ -75,7 +75,8 @@ impl Driver {
                 };
                 // What neither we nor the other's dial explains, the DHT's own dials do.
                 let how = if own.is_none() && dialled.is_some() { FoundBy::Kad } else { FoundBy::Join };
-                let made = Made { address: dialled, join: own.flatten(), how };
+                let began = now.saturating_sub(established_in);
+                let made = Made { began, address: dialled, join: own.flatten(), how };
                 if !self.care.connected(replica, connection_id, made, now) {
                     self.swarm.close_connection(connection_id);
                 }

@@ -81,11 +81,11 @@ impl Driver {
         let addresses = addresses.filter(|address| Scope::of(address).holds_over(over));
         let addresses: Vec<Multiaddr> = addresses.take(MAX_IDENTIFIED).collect();
         #[cfg(feature = "kad")]
-        if let (Some(search), Some(kad)) = (&self.discovery.search, self.swarm.behaviour_mut().kad.as_mut()) {
-            if info.protocols.contains(&search.protocol) {
-                for address in &addresses {
-                    kad.add_address(&peer_id, address.clone());
-                }
+        if let (Some(search), Some(kad)) = (&self.discovery.search, self.swarm.behaviour_mut().kad.as_mut())
+            && info.protocols.contains(&search.protocol)
+        {
+            for address in &addresses {
+                kad.add_address(&peer_id, address.clone());
             }
         }
         self.care.listens(replica, addresses);
