@@ -223,7 +223,8 @@ fn pages_of_other_origins_neither_write_nor_read() {
     let world = World::new();
     let node = world.start("berlin", &[], &[]);
     let body = r#"{"state":"INUSE"}"#;
-    let cases: [(&str, &[(&str, &str)], u16); 6] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u16);
+    let cases: [Case<'_>; 6] = [
         ("PUT", &[("Origin", "http://evil.example")], 403),
         ("PUT", &[("Sec-Fetch-Site", "cross-site")], 403),
         ("PUT", &[("Host", "evil.example"), ("Origin", "http://evil.example")], 403),

@@ -35,7 +35,7 @@ pub enum Command {
     /// Write the keys and the configuration of a new node
     Init(InitArgs),
     /// Run a node
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Say what this node knows of a device or a mailbox
     Set(SetArgs),
     /// Withdraw what this node said of a device or a mailbox

@@ -60,7 +60,7 @@ async fn node(settings: &Settings) -> anyhow::Result<()> {
     let leave = async { tokio::join!(mesh.leave(), stop_bridge(bridge)) };
     tokio::select! {
         left = tokio::time::timeout(LEAVE_TIMEOUT, leave) => match left {
-            Ok(_) => tracing::info!("left the mesh"),
+            Ok(_) => tracing::info!("node stopped"),
             Err(_) => tracing::warn!("left without all goodbyes said"),
         },
         signal = stop.next() => tracing::warn!(signal, "told again, leaving at once"),

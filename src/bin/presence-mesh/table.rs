@@ -84,7 +84,11 @@ pub fn peers(all: &[PeerObject]) -> String {
             peer.node.clone(),
             standing,
             if peer.connected { "yes" } else { "no" }.to_owned(),
-            peer.rtt_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms")),
+            match peer.rtt_ms {
+                None => "-".to_owned(),
+                Some(0) => "<1 ms".to_owned(),
+                Some(ms) => format!("{ms} ms"),
+            },
             peer.found_by.to_string(),
             peer.version.clone(),
             peer.addresses.first().cloned().unwrap_or_default(),
@@ -149,13 +153,13 @@ pub fn explain<V: Cells>(explained: &Explained<V>) -> String {
 
 /// A line of `watch`.
 pub fn change<V: Cells>(change: &Changed<V>) -> String {
-    let text = |object: &Option<Object<V>>| match object {
-        Some(object) => object.value.text(object.freshness, object.age()),
-        None => "-".to_owned(),
-    };
+    let nothing = || "-".to_owned();
+    // How old the old value was is no news.
+    let old = change.old.as_ref().map_or_else(nothing, |old| old.value.text(Freshness::Live, old.age()));
+    let new = change.new.as_ref().map_or_else(nothing, |new| new.value.text(new.freshness, new.age()));
     let by = change.new.as_ref().map(nodes).filter(|nodes| !nodes.is_empty());
     let by = by.map(|nodes| format!("  ({nodes})")).unwrap_or_default();
-    format!("{}  {} -> {}{by}", change.key, text(&change.old), text(&change.new))
+    format!("{}  {old} -> {new}{by}", change.key)
 }
 
 /// Who says something of it; those not live are marked.
