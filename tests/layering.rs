@@ -109,7 +109,7 @@ fn only_the_network_layer_names_libp2p() {
 /// The program is a user like any other.
 #[test]
 fn the_program_uses_the_public_api_only() {
-    let inner = ["presence_mesh::proto::", "presence_mesh::crdt::", "presence_mesh::wire::", "libp2p"];
+    let inner = ["presence_mesh::proto::", "presence_mesh::crdt::", "presence_mesh::wire::", "libp2p::"];
     let wrong = sources().into_iter().filter(|(path, text)| {
         path.starts_with("bin") && code(text).any(|(_, line)| inner.iter().any(|name| line.contains(name)))
     });
