@@ -282,3 +282,15 @@ async fn a_node_that_joins_itself_stays_alone_and_well() {
     assert_eq!(own.peers(), []);
     tokio::time::timeout(DEADLINE, own.ready()).await.expect("alone is ready, too");
 }
+
+/// Fetched in parts, by pages; nobody waits for it, and everything is there in time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fresh_node_has_a_hundred_thousand_entries_within_ten_seconds() {
+    const ENTRIES: usize = 100_000;
+    let one = start(builder(1)).await;
+    let all = (0..ENTRIES).map(|n| (format!("PJSIP/{n:06}"), DeviceState::NotInUse));
+    one.devices().set_many(all).expect("a write");
+    let two = start(builder(2).join(one.addresses()).expect("addresses")).await;
+    until_within(Duration::from_secs(10), "all entries are there", || two.devices().count() == ENTRIES).await;
+    until("both stores are equal", || one.digest() == two.digest()).await;
+}
