@@ -174,8 +174,11 @@ async fn six_nodes_find_each_other_in_the_dht_alone() {
     nodes.remove(0);
     drop(first);
     let fourth = nodes[2].addresses().to_vec();
-    nodes.push(start(lone(7).join(fourth).expect("addresses")).await);
+    let seventh = start(lone(7).join(fourth).expect("addresses")).await;
+    nodes.push(seventh.clone());
     until("the seventh is connected with all", || all_connected(&nodes)).await;
+    // Not only met by the way: named under the mesh's own key.
+    until("the DHT names the others to it", || seventh.net_counters().found_in_dht >= 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,6 +42,8 @@ pub struct NetCounters {
     /// Bytes refused, by what they should have been (`frame`, `request`, `response`) and why (`signature`,
     /// `malformed`, `truncated`, `oversize`, ...).
     pub rejected: BTreeMap<(&'static str, &'static str), u64>,
+    /// Times the DHT named a node of this mesh.
+    pub found_in_dht: u64,
     /// Peers not remembered because as many as may be are known already.
     pub peers_ignored: u64,
 }

@@ -153,6 +153,7 @@ impl Driver {
                 ..
             } => {
                 for replica in providers.iter().filter_map(replica_id).filter(|replica| *replica != self.local) {
+                    self.shared.count(|counters| counters.found_in_dht += 1);
                     self.care.found(replica, &[], FoundBy::Kad, now);
                     self.show(replica, now);
                 }
