@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use presence_mesh::DeviceState;
 
-use crate::{address, span};
+use crate::{address, settings, span};
 
 /// Shares the lamps and message counts of phone servers, without a coordinator.
 #[derive(Debug, Parser)]
@@ -190,10 +190,10 @@ pub struct InitArgs {
     #[arg(long, default_value = ".")]
     pub dir: PathBuf,
     /// The mesh's name: meshes with other names never mix
-    #[arg(long, value_name = "NAME", value_parser = name)]
+    #[arg(long, value_name = "NAME", value_parser = settings::name)]
     pub mesh: String,
     /// What people call this node
-    #[arg(long, value_name = "NAME", value_parser = name)]
+    #[arg(long, value_name = "NAME", value_parser = settings::name)]
     pub node: String,
 }
 
@@ -325,14 +325,6 @@ in two, 8 s later it heals; then again every minute. Exits with 1 when the nodes
 Examples:
   presence-mesh demo
   presence-mesh demo --for 30s --seed 7 --headless --http 127.0.0.1:0";
-
-/// Names are shown in tables, logs and pages, and must fit there.
-fn name(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.len() > 63 || text.chars().any(char::is_control) {
-        return Err("a name has 1 to 63 printable characters".to_owned());
-    }
-    Ok(text.to_owned())
-}
 
 #[cfg(test)]
 mod tests {

@@ -16,6 +16,7 @@ use presence_mesh::{Limits, MAX_KEY_BYTES, MAX_VALUE_BYTES, Merge, Preset, Repli
 use crate::cli::{AsteriskArgs, AsteriskToolArgs, RunArgs};
 use crate::{exit, output};
 use given::Given;
+pub use schema::name;
 
 /// What a node is told.
 #[derive(Debug, Clone, PartialEq)]

@@ -120,8 +120,8 @@ fn distance(a: &str, b: &str) -> usize {
 
 /// Every key, those of one section together.
 pub const ENTRIES: &[Entry] = &[
-    Entry::new("", "mesh", Set::Text(|s, v| named(v).map(|name| s.mesh = Some(name)))),
-    Entry::new("", "node", Set::Text(|s, v| named(v).map(|name| s.node = Some(name)))),
+    Entry::new("", "mesh", Set::Text(|s, v| name(&v).map(|name| s.mesh = Some(name)))),
+    Entry::new("", "node", Set::Text(|s, v| name(&v).map(|name| s.node = Some(name)))),
     Entry::new("", "key_file", Set::Path(|s, v| s.key_file = Some(v))),
     Entry::new("", "data_dir", Set::Path(|s, v| s.data_dir = Some(v))),
     Entry::new("", "listen", Set::List(|s, v| listen_addresses(&v).map(|()| s.listen = v))),
@@ -152,7 +152,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry::new("mailboxes", "merge", Set::Text(|s, v| merge(&v).map(|merge| s.merge = merge))),
     Entry::new("asterisk", "listen", Set::Text(|s, v| address::parse(&v).map(|v| asterisk(s).listen = v))),
     Entry::new("asterisk", "server", Set::Text(|s, v| sip_uri(v).map(|v| asterisk(s).server = Some(v)))),
-    Entry::new("asterisk", "username", Set::Text(|s, v| named(v).map(|v| asterisk(s).username = Some(v)))),
+    Entry::new("asterisk", "username", Set::Text(|s, v| name(&v).map(|v| asterisk(s).username = Some(v)))),
     Entry::new("asterisk", "password_file", Set::Path(|s, v| asterisk(s).password_file = Some(v))),
     Entry::new("asterisk", "export", Set::List(|s, v| anything(v).map(|v| asterisk(s).export = Some(v)))),
     Entry::new("asterisk", "import", Set::List(|s, v| anything(v).map(|v| asterisk(s).import = v))),
@@ -166,9 +166,10 @@ fn anything(globs: Vec<String>) -> Result<Vec<String>, String> {
     Ok(globs)
 }
 
-fn named(name: String) -> Result<String, String> {
-    let fits = !name.is_empty() && name.len() <= 63 && !name.chars().any(char::is_control);
-    if fits { Ok(name) } else { Err("must be 1 to 63 printable characters".to_owned()) }
+/// A name as it is shown in tables, logs and pages, where it must fit.
+pub fn name(text: &str) -> Result<String, String> {
+    let fits = (1..=63).contains(&text.len()) && !text.chars().any(char::is_control);
+    if fits { Ok(text.to_owned()) } else { Err("must be 1 to 63 printable characters".to_owned()) }
 }
 
 /// The library judges its own addresses.
