@@ -81,6 +81,17 @@ fn a_slot_is_in_the_ledger_and_synced_before_it_is_first_told() {
     assert!(!record(&mut reconciler), "and is not synced");
 }
 
+/// Everything is marked dirty while a slot is on its way to the disk: it still waits for it.
+#[test]
+fn a_forgetting_pbx_does_not_hurry_a_slot_past_the_ledger() {
+    let mut reconciler = open(Vec::new());
+    want(&mut reconciler, "PJSIP/a", &[(A, value(DeviceState::InUse))]);
+    reconciler.forgot(Package::DeviceState);
+    reconciler.judge();
+    assert_eq!(next(&mut reconciler), None);
+    assert_eq!(drain(&mut reconciler), ["PJSIP/a 02:00:00:00:00:0a INUSE"]);
+}
+
 #[test]
 fn only_the_newest_value_is_told() {
     let mut reconciler = open(Vec::new());
