@@ -5,6 +5,21 @@
 //! is a last-writer-wins register ordered by [`Stamp`]. Both rest on [`crdts::LWWReg`].
 //!
 //! This module knows nothing of time passing, networks or liveness.
+//!
+//! # The rules
+//!
+//! A delta says: whoever has all of this origin's life up to `base` has, with these entries, all up to `upto`.
+//!
+//! 1. Of an earlier incarnation than the known one: drop it. Of a later one: start afresh.
+//! 2. `upto ≤ head`: drop *all* of it, or an old copy resurrects what was deleted and forgotten meanwhile.
+//! 3. `base ≤ head < upto`: apply the entries above the head; the head is `upto` now.
+//! 4. `base > head`: keep it, unseen, and ask for what is between. Counting it would lose that for ever.
+//! 5. A reset replaces the whole map, only if `upto > head`; the watermark is the greater of both.
+//! 6. Who sends: `upto` is always one's own head, and `base` at least one's own watermark, else it is a reset.
+//!
+//! They keep three invariants, which tests and the simulator check after every step. **J**: a copy of a map
+//! equals the original as it was when its seq was the copy's head, never a mixture. **M**: heads never go back.
+//! **A**, which follows: equal heads, of any value, mean equal maps.
 
 mod delta;
 mod entry;

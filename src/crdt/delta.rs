@@ -12,7 +12,7 @@ pub const MAX_SEQ: u64 = 1 << 56;
 /// Entries that bring one origin's shard from `base` to `upto`, or its whole map as it was at `upto`.
 ///
 /// A compacted range: a key written several times within it appears once, with its last write. `upto` is
-/// always the head of whoever made the delta, never a point in between (DESIGN §4, rule 6).
+/// always the head of whoever made the delta, never a point in between (rule 6 of [`crate::crdt`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delta {
     /// The origin's life.
