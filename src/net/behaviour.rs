@@ -57,6 +57,14 @@ const PING: Duration = Duration::from_secs(5);
 
 impl Behaviour {
     pub(super) fn new(config: &NetConfig, keypair: &Keypair, topic: &IdentTopic) -> Result<Self, StartError> {
+        #[cfg(not(feature = "mdns"))]
+        if config.mdns {
+            tracing::warn!("built without feature mdns: nodes on this LAN must be joined by address");
+        }
+        #[cfg(not(feature = "kad"))]
+        if config.kad {
+            tracing::warn!("built without feature kad: only join addresses and members are dialled");
+        }
         let broken = |error: &dyn std::fmt::Display| StartError::Network(error.to_string());
         let gossip = Gossip::new_with_subscription_filter(
             gossipsub::MessageAuthenticity::Anonymous,

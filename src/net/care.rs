@@ -193,6 +193,7 @@ impl Care {
     }
 
     /// Discovery speaks of a peer.
+    #[cfg(any(feature = "mdns", feature = "kad", test))]
     pub(super) fn found(&mut self, replica: ReplicaId, addresses: &[Multiaddr], how: FoundBy, now: Duration) {
         // What is known by name only must be dialled while the search that found it still knows where it is.
         let tie = if addresses.is_empty() { Duration::ZERO } else { self.tie_break(replica) };
