@@ -12,7 +12,11 @@ const ENTRIES: usize = 100_000;
 const JOIN: &str = "PRESENCE_MESH_BENCH_JOIN";
 
 fn node(name: &str) -> MeshBuilder {
-    let node = Mesh::builder("bench").node(name).key(MeshKey::from_bytes([7; 32])).preset(Preset::Lan).mdns(false);
+    let node = Mesh::builder("bench")
+        .node(name)
+        .key(MeshKey::from_bytes([7; 32]))
+        .preset(Preset::Lan)
+        .mdns(false);
     node.listen("127.0.0.1:0").expect("an address")
 }
 
@@ -28,14 +32,22 @@ async fn main() {
     let address = mesh.addresses()[0].clone();
     let joiner = tokio::task::spawn_blocking(move || {
         let program = env::current_exe().expect("this program has a path");
-        Command::new(program).env(JOIN, address).status().expect("the joiner starts")
+        Command::new(program)
+            .env(JOIN, address)
+            .status()
+            .expect("the joiner starts")
     });
     assert!(joiner.await.expect("nothing panics there").success());
 }
 
 async fn join(address: &str) {
     let start = Instant::now();
-    let mesh = node("joiner").join([address]).expect("an address").start().await.expect("the node starts");
+    let mesh = node("joiner")
+        .join([address])
+        .expect("an address")
+        .start()
+        .await
+        .expect("the node starts");
     let before = resident_bytes();
     let mut look = tokio::time::interval(Duration::from_millis(1));
     while mesh.devices().count() < ENTRIES {
@@ -45,7 +57,10 @@ async fn join(address: &str) {
     // What the transfer itself needed is given back or used again; what stays is the entries.
     let grown = resident_bytes().saturating_sub(before);
     println!("a fresh node has {ENTRIES} entries after {elapsed:?}");
-    println!("resident memory grew by {} bytes an entry (the transfer's buffers included)", grown / ENTRIES as u64);
+    println!(
+        "resident memory grew by {} bytes an entry (the transfer's buffers included)",
+        grown / ENTRIES as u64
+    );
     mesh.leave().await;
 }
 

@@ -34,7 +34,10 @@ fn main() {
         thread::sleep((start + PACE * n).saturating_duration_since(Instant::now()));
         let wanted = if n % 2 == 0 { "INUSE" } else { "NOT_INUSE" };
         let put = Instant::now();
-        first.put("/api/v1/devices/PJSIP%2F100", &format!("{{\"state\":\"{wanted}\"}}"));
+        first.put(
+            "/api/v1/devices/PJSIP%2F100",
+            &format!("{{\"state\":\"{wanted}\"}}"),
+        );
         for (stream, spans) in streams.iter().zip(&mut spans) {
             stream.await_change("PJSIP/100", PATIENCE, |new| new["state"] == wanted);
             if n >= WARM_UP {
@@ -44,7 +47,9 @@ fn main() {
     }
     for (name, mut spans) in ["second node", "third node"].into_iter().zip(spans) {
         spans.sort_unstable();
-        let at = |share: f64| spans[((spans.len() - 1) as f64 * share).round() as usize].as_secs_f64() * 1_000.0;
+        let at = |share: f64| {
+            spans[((spans.len() - 1) as f64 * share).round() as usize].as_secs_f64() * 1_000.0
+        };
         println!(
             "PUT until seen on the {name}: median {:.2} ms, p99 {:.2} ms, most {:.2} ms ({} changes, 10 a second)",
             at(0.5),

@@ -41,7 +41,10 @@ fn mesh() -> MeshId {
 }
 
 fn now(ms: u64) -> Now {
-    Now { mono: Duration::from_millis(ms), wall_ms: 1_767_225_600_000 + ms }
+    Now {
+        mono: Duration::from_millis(ms),
+        wall_ms: 1_767_225_600_000 + ms,
+    }
 }
 
 fn replica(number: u8) -> Replica {
@@ -60,13 +63,26 @@ fn replica(number: u8) -> Replica {
 }
 
 fn write(replica: &mut Replica, key: &Key, state: DeviceState, at: u64) {
-    let how = Write { source: Source::API, restate: false };
-    replica.write(vec![(key.clone(), Some(Value::from(state)))], how, now(at)).expect("a write");
+    let how = Write {
+        source: Source::API,
+        restate: false,
+    };
+    replica
+        .write(vec![(key.clone(), Some(Value::from(state)))], how, now(at))
+        .expect("a write");
 }
 
 fn frames(replica: &mut Replica) -> Vec<bytes::Bytes> {
     let outputs = std::iter::from_fn(|| replica.poll_output());
-    outputs.filter_map(|output| if let Output::Publish { frame } = output { Some(frame) } else { None }).collect()
+    outputs
+        .filter_map(|output| {
+            if let Output::Publish { frame } = output {
+                Some(frame)
+            } else {
+                None
+            }
+        })
+        .collect()
 }
 
 /// Carries questions and answers between the two until there are none; returns the bytes carried.
@@ -76,22 +92,39 @@ fn converse(asker: &mut Replica, other: &mut Replica, at: u64) -> usize {
     loop {
         let mut quiet = true;
         for turn in 0..2 {
-            let (from, to, from_id) =
-                if turn == 0 { (&mut *asker, &mut *other, asker_id) } else { (&mut *other, &mut *asker, other_id) };
+            let (from, to, from_id) = if turn == 0 {
+                (&mut *asker, &mut *other, asker_id)
+            } else {
+                (&mut *other, &mut *asker, other_id)
+            };
             while let Some(output) = from.poll_output() {
                 match output {
                     Output::Request { id, request, .. } => {
                         let bytes = request.encode();
                         carried += bytes.len();
                         let request = Request::decode(&bytes).expect("a request");
-                        to.handle(Input::Request { from: from_id, id, request }, now(at));
+                        to.handle(
+                            Input::Request {
+                                from: from_id,
+                                id,
+                                request,
+                            },
+                            now(at),
+                        );
                         quiet = false;
                     }
                     Output::Respond { id, response, .. } => {
                         let bytes = response.encode();
                         carried += bytes.len();
                         let response = Response::decode(&bytes, &mesh()).expect("a response");
-                        to.handle(Input::Response { from: from_id, id, response }, now(at));
+                        to.handle(
+                            Input::Response {
+                                from: from_id,
+                                id,
+                                response,
+                            },
+                            now(at),
+                        );
                         quiet = false;
                     }
                     _ => {}
@@ -105,8 +138,9 @@ fn converse(asker: &mut Replica, other: &mut Replica, at: u64) -> usize {
 }
 
 fn main() {
-    let keys: Vec<Key> =
-        (0..ENTRIES).map(|n| Key::new(SpaceId::DEVICES, format!("PJSIP/{n:06}")).expect("a key")).collect();
+    let keys: Vec<Key> = (0..ENTRIES)
+        .map(|n| Key::new(SpaceId::DEVICES, format!("PJSIP/{n:06}")).expect("a key"))
+        .collect();
     let mut writer = replica(1);
 
     let start = Instant::now();
@@ -116,18 +150,28 @@ fn main() {
             frames(&mut writer);
         }
     }
-    println!("first write of {ENTRIES} keys: {:.0} ns each", start.elapsed().as_nanos() as f64 / ENTRIES as f64);
+    println!(
+        "first write of {ENTRIES} keys: {:.0} ns each",
+        start.elapsed().as_nanos() as f64 / ENTRIES as f64
+    );
 
     let start = Instant::now();
     for n in 0..UPDATES {
-        let state = if (n / ENTRIES).is_multiple_of(2) { DeviceState::InUse } else { DeviceState::NotInUse };
+        let state = if (n / ENTRIES).is_multiple_of(2) {
+            DeviceState::InUse
+        } else {
+            DeviceState::NotInUse
+        };
         write(&mut writer, &keys[n % ENTRIES], state, 2);
         if n % 256 == 255 {
             frames(&mut writer);
         }
     }
     let each = start.elapsed().as_nanos() as f64 / UPDATES as f64;
-    println!("local updates among {ENTRIES} keys, frames signed: {each:.0} ns each, {:.0}/s", 1e9 / each);
+    println!(
+        "local updates among {ENTRIES} keys, frames signed: {each:.0} ns each, {:.0}/s",
+        1e9 / each
+    );
 
     let mut joiner = replica(2);
     let before = LIVE.load(Ordering::Relaxed);
@@ -136,10 +180,20 @@ fn main() {
     writer.handle(Input::PeerUp { peer: joiner.id() }, now(3));
     let bytes = converse(&mut joiner, &mut writer, 3);
     let elapsed = start.elapsed();
-    assert_eq!(joiner.digest(), writer.digest(), "the joiner has everything");
+    assert_eq!(
+        joiner.digest(),
+        writer.digest(),
+        "the joiner has everything"
+    );
     let memory = LIVE.load(Ordering::Relaxed) - before;
-    println!("join of {ENTRIES} entries: {elapsed:?}, {:.1} bytes each on the wire", bytes as f64 / ENTRIES as f64);
-    println!("memory at the joiner: {:.0} bytes an entry", memory as f64 / ENTRIES as f64);
+    println!(
+        "join of {ENTRIES} entries: {elapsed:?}, {:.1} bytes each on the wire",
+        bytes as f64 / ENTRIES as f64
+    );
+    println!(
+        "memory at the joiner: {:.0} bytes an entry",
+        memory as f64 / ENTRIES as f64
+    );
 
     let mut prepared = Vec::new();
     for (n, key) in keys.iter().enumerate() {
@@ -157,5 +211,8 @@ fn main() {
     }
     let each = start.elapsed().as_nanos() as f64 / ENTRIES as f64;
     assert_eq!(joiner.digest(), writer.digest(), "every frame was applied");
-    println!("remote updates, signatures checked: {each:.0} ns each, {:.0}/s", 1e9 / each);
+    println!(
+        "remote updates, signatures checked: {each:.0} ns each, {:.0}/s",
+        1e9 / each
+    );
 }

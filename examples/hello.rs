@@ -19,7 +19,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     while let Some(item) = lamps.next().await {
         match item {
             Watch::Snapshot(all) => println!("{} lamps", all.len()),
-            Watch::Changed(change) => println!("{} is now {:?}", change.key, change.new.map(|lamp| lamp.value)),
+            Watch::Changed(change) => println!(
+                "{} is now {:?}",
+                change.key,
+                change.new.map(|lamp| lamp.value)
+            ),
             Watch::Resync => println!("fell behind; a fresh snapshot follows"),
         }
     }

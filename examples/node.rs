@@ -12,11 +12,16 @@ use tokio::sync::mpsc;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let (mut mesh, mut node, mut listen) = ("acme".to_owned(), "node".to_owned(), "0.0.0.0:0".to_owned());
+    let (mut mesh, mut node, mut listen) =
+        ("acme".to_owned(), "node".to_owned(), "0.0.0.0:0".to_owned());
     let (mut key_file, mut join, mut mdns) = (None, Vec::new(), true);
     let mut arguments = std::env::args().skip(1);
     while let Some(flag) = arguments.next() {
-        let mut value = || arguments.next().ok_or_else(|| format!("{flag} needs a value"));
+        let mut value = || {
+            arguments
+                .next()
+                .ok_or_else(|| format!("{flag} needs a value"))
+        };
         match flag.as_str() {
             "--mesh" => mesh = value()?,
             "--node" => node = value()?,
@@ -27,8 +32,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
             _ => return Err(format!("unknown flag {flag}").into()),
         }
     }
-    let key_file = key_file.ok_or("--key-file is needed: a file of 64 hexadecimal digits, mode 600")?;
-    let builder = Mesh::builder(mesh).node(node).key_file(key_file)?.listen(listen)?.join(join)?.mdns(mdns);
+    let key_file =
+        key_file.ok_or("--key-file is needed: a file of 64 hexadecimal digits, mode 600")?;
+    let builder = Mesh::builder(mesh)
+        .node(node)
+        .key_file(key_file)?
+        .listen(listen)?
+        .join(join)?
+        .mdns(mdns);
     let mesh = builder.start().await?;
     println!("listening {}", mesh.addresses().join(","));
 
@@ -61,15 +72,28 @@ fn set(mesh: &Mesh, line: &str) -> Result<(), Box<dyn Error>> {
 }
 
 fn text(lamp: &Shown<DeviceState>) -> String {
-    let nodes: Vec<&str> = lamp.contributions.iter().map(|contribution| &*contribution.node).collect();
-    format!("{} {} {:?} {}", lamp.key, lamp.value, lamp.freshness, nodes.join(","))
+    let nodes: Vec<&str> = lamp
+        .contributions
+        .iter()
+        .map(|contribution| &*contribution.node)
+        .collect();
+    format!(
+        "{} {} {:?} {}",
+        lamp.key,
+        lamp.value,
+        lamp.freshness,
+        nodes.join(",")
+    )
 }
 
 /// The lines of the standard input, read by a thread of their own.
 fn input_lines() -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel(16);
     std::thread::spawn(move || {
-        std::io::stdin().lines().map_while(Result::ok).all(|line| sender.blocking_send(line).is_ok())
+        std::io::stdin()
+            .lines()
+            .map_while(Result::ok)
+            .all(|line| sender.blocking_send(line).is_ok())
     });
     receiver
 }

@@ -109,7 +109,10 @@ impl MeshBuilder {
     /// As [`MeshBuilder::identity_file`], unless an identity was given before.
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Result<Self, KeyUseError> {
         let path = path.into();
-        let refused = |source| KeyUseError::Io { path: path.display().to_string(), source };
+        let refused = |source| KeyUseError::Io {
+            path: path.display().to_string(),
+            source,
+        };
         fs::create_dir_all(&path).map_err(refused)?;
         if self.identity.is_none() {
             self = self.identity_file(path.join("identity.key"))?;
@@ -124,7 +127,8 @@ impl MeshBuilder {
     /// # Errors
     /// When the text is no address.
     pub fn listen(mut self, address: impl AsRef<str>) -> Result<Self, AddressError> {
-        self.listen.push(net::parse_listen_address(address.as_ref())?);
+        self.listen
+            .push(net::parse_listen_address(address.as_ref())?);
         Ok(self)
     }
 
@@ -133,7 +137,10 @@ impl MeshBuilder {
     ///
     /// # Errors
     /// When a text is no address.
-    pub fn join<A: AsRef<str>>(mut self, addresses: impl IntoIterator<Item = A>) -> Result<Self, AddressError> {
+    pub fn join<A: AsRef<str>>(
+        mut self,
+        addresses: impl IntoIterator<Item = A>,
+    ) -> Result<Self, AddressError> {
         for address in addresses {
             self.join.push(net::parse_join_address(address.as_ref())?);
         }
@@ -211,7 +218,9 @@ impl MeshBuilder {
         self.timing.check()?;
         check_name("mesh", &self.mesh)?;
         let identity = self.identity.unwrap_or_else(new_identity);
-        let node = self.node.unwrap_or_else(|| format!("{:?}", identity.replica()));
+        let node = self
+            .node
+            .unwrap_or_else(|| format!("{:?}", identity.replica()));
         check_name("node", &node)?;
 
         let clock = Clock::start();
@@ -253,7 +262,14 @@ impl MeshBuilder {
 /// Names are shown in tables, logs and pages, and must fit there.
 fn check_name(what: &'static str, name: &str) -> Result<(), StartError> {
     let fits = !name.is_empty() && name.len() <= 63 && !name.chars().any(char::is_control);
-    if fits { Ok(()) } else { Err(StartError::Name { what, bytes: name.len() }) }
+    if fits {
+        Ok(())
+    } else {
+        Err(StartError::Name {
+            what,
+            bytes: name.len(),
+        })
+    }
 }
 
 /// The last incarnation, kept in the data directory so that the next life is above it even if the clock was
@@ -266,21 +282,37 @@ struct IncarnationFile {
 impl IncarnationFile {
     fn open(data_dir: Option<&Path>) -> Result<Self, StartError> {
         let Some(path) = data_dir.map(|dir| dir.join("incarnation")) else {
-            return Ok(Self { path: None, floor: Incarnation::default() });
+            return Ok(Self {
+                path: None,
+                floor: Incarnation::default(),
+            });
         };
         let floor = match fs::read_to_string(&path) {
             // A torn file is no reason not to start: the clock alone nearly always suffices, and peers that
             // remember a greater incarnation make us jump above it.
             Ok(text) => Incarnation(text.trim().parse().unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Incarnation::default(),
-            Err(source) => return Err(StartError::File { path: path.display().to_string(), source }),
+            Err(source) => {
+                return Err(StartError::File {
+                    path: path.display().to_string(),
+                    source,
+                });
+            }
         };
-        Ok(Self { path: Some(path), floor })
+        Ok(Self {
+            path: Some(path),
+            floor,
+        })
     }
 
     fn save(&mut self, incarnation: Incarnation) -> Result<(), StartError> {
-        let Some(path) = &self.path else { return Ok(()) };
-        let refused = |source| StartError::File { path: path.display().to_string(), source };
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
+        let refused = |source| StartError::File {
+            path: path.display().to_string(),
+            source,
+        };
         let new = path.with_extension("new");
         fs::write(&new, format!("{incarnation}\n")).map_err(refused)?;
         fs::rename(&new, path).map_err(refused)
@@ -297,20 +329,39 @@ fn random_bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
-fn read_secret<T>(path: &Path, parse: impl Fn(&str) -> Result<T, KeyFileError>) -> Result<T, KeyUseError> {
+fn read_secret<T>(
+    path: &Path,
+    parse: impl Fn(&str) -> Result<T, KeyFileError>,
+) -> Result<T, KeyUseError> {
     let name = || path.display().to_string();
-    let refused = |source| KeyUseError::Io { path: name(), source };
+    let refused = |source| KeyUseError::Io {
+        path: name(),
+        source,
+    };
     let mode = fs::metadata(path).map_err(refused)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(KeyUseError::Permissions { path: name(), mode });
     }
     let text = fs::read_to_string(path).map_err(refused)?;
-    parse(&text).map_err(|source| KeyUseError::Content { path: name(), source })
+    parse(&text).map_err(|source| KeyUseError::Content {
+        path: name(),
+        source,
+    })
 }
 
 /// Writes a file that only its owner can read; fails when it exists.
 pub(crate) fn write_secret(path: &Path, text: &str) -> Result<(), KeyUseError> {
-    let refused = |source| KeyUseError::Io { path: path.display().to_string(), source };
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(refused)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(refused)
+    let refused = |source| KeyUseError::Io {
+        path: path.display().to_string(),
+        source,
+    };
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(refused)?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(refused)
 }

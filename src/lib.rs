@@ -23,8 +23,8 @@ mod watch;
 
 pub use model::*;
 pub use proto::{
-    Change, Contribution, Counters, Explanation, Freshness, Limits, Merge, Preset, Rule, Shown, Standing, Timing,
-    WriteError,
+    Change, Contribution, Counters, Explanation, Freshness, Limits, Merge, Preset, Rule, Shown,
+    Standing, Timing, WriteError,
 };
 pub use wire::{Digest, Identity, MeshKey};
 

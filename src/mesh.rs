@@ -104,7 +104,15 @@ impl Mesh {
         addresses: Vec<String>,
         driver: tokio::task::AbortHandle,
     ) -> Self {
-        Self { inner: Arc::new(Inner { shared, mesh, node, addresses, driver }) }
+        Self {
+            inner: Arc::new(Inner {
+                shared,
+                mesh,
+                node,
+                addresses,
+                driver,
+            }),
+        }
     }
 
     /// The states of devices.
@@ -144,7 +152,13 @@ impl Mesh {
 
     /// How this node is doing.
     pub fn status(&self) -> Status {
-        let peers_connected = self.inner.shared.links().values().filter(|link| link.connected).count();
+        let peers_connected = self
+            .inner
+            .shared
+            .links()
+            .values()
+            .filter(|link| link.connected)
+            .count();
         self.inner.shared.with(|replica, _| Status {
             mesh: self.inner.mesh.clone(),
             node: self.inner.node.clone(),
@@ -153,7 +167,9 @@ impl Mesh {
             version: env!("CARGO_PKG_VERSION"),
             ready: replica.is_ready(),
             peers_connected,
-            entries: [SpaceId::DEVICES, SpaceId::MAILBOXES].map(|space| (space, replica.count(space))).into(),
+            entries: [SpaceId::DEVICES, SpaceId::MAILBOXES]
+                .map(|space| (space, replica.count(space)))
+                .into(),
             digest: replica.digest(),
         })
     }
@@ -169,12 +185,19 @@ impl Mesh {
             let record = member.record.unwrap_or_default();
             let mut addresses = record.addresses;
             if addresses.is_empty() {
-                addresses = link.as_ref().map(|link| link.addresses.clone()).unwrap_or_default();
+                addresses = link
+                    .as_ref()
+                    .map(|link| link.addresses.clone())
+                    .unwrap_or_default();
             }
             peers.push(Peer {
                 replica: member.replica,
                 incarnation: member.incarnation,
-                node: if record.name.is_empty() { member.replica.to_string() } else { record.name },
+                node: if record.name.is_empty() {
+                    member.replica.to_string()
+                } else {
+                    record.name
+                },
                 version: record.version,
                 connected: link.as_ref().is_some_and(|link| link.connected),
                 standing: member.standing,
@@ -189,22 +212,24 @@ impl Mesh {
             });
         }
         // Connected, but nothing it wrote has arrived yet.
-        peers.extend(links.into_iter().filter(|(_, link)| link.connected).map(|(replica, link)| Peer {
-            replica,
-            incarnation: Incarnation::default(),
-            node: replica.to_string(),
-            version: String::new(),
-            connected: true,
-            standing: Standing::Alive,
-            left: false,
-            age: None,
-            rtt: link.rtt,
-            clock_skew_ms: None,
-            addresses: link.addresses,
-            found_by: link.found_by,
-            attributes: BTreeMap::new(),
-            entries: 0,
-        }));
+        peers.extend(links.into_iter().filter(|(_, link)| link.connected).map(
+            |(replica, link)| Peer {
+                replica,
+                incarnation: Incarnation::default(),
+                node: replica.to_string(),
+                version: String::new(),
+                connected: true,
+                standing: Standing::Alive,
+                left: false,
+                age: None,
+                rtt: link.rtt,
+                clock_skew_ms: None,
+                addresses: link.addresses,
+                found_by: link.found_by,
+                attributes: BTreeMap::new(),
+                entries: 0,
+            },
+        ));
         peers.sort_by(|a, b| (&a.node, a.replica).cmp(&(&b.node, b.replica)));
         peers
     }
@@ -219,7 +244,9 @@ impl Mesh {
     /// # Errors
     /// When the attribute is too long, there are too many, or nothing can be written. Nothing is changed then.
     pub fn set_attribute(&self, name: &str, text: Option<&str>) -> Result<(), SetAttributeError> {
-        self.inner.shared.with(|replica, now| replica.set_attribute(name, text, now))??;
+        self.inner
+            .shared
+            .with(|replica, now| replica.set_attribute(name, text, now))??;
         Ok(())
     }
 
@@ -228,8 +255,14 @@ impl Mesh {
     ///
     /// # Errors
     /// When nothing can be written.
-    pub fn mark_source(&self, source: Source, silent_for: Option<Duration>) -> Result<(), WriteError> {
-        self.inner.shared.with(|replica, now| replica.mark_source(source, silent_for, now))
+    pub fn mark_source(
+        &self,
+        source: Source,
+        silent_for: Option<Duration>,
+    ) -> Result<(), WriteError> {
+        self.inner
+            .shared
+            .with(|replica, now| replica.mark_source(source, silent_for, now))
     }
 
     /// Says that all this node had to say at its start is said: what is left of its earlier life is dropped
@@ -257,7 +290,9 @@ impl Mesh {
 
     /// What this node has done since its start.
     pub fn counters(&self) -> Counters {
-        self.inner.shared.with(|replica, _| replica.counters().clone())
+        self.inner
+            .shared
+            .with(|replica, _| replica.counters().clone())
     }
 
     /// What this node's network layer has done since its start.
@@ -270,7 +305,12 @@ impl Mesh {
     /// Not cancel safe: dropped half-way, it may not have happened.
     pub async fn ban(&self, replica: ReplicaId) {
         // A driver that has ended has no connections left.
-        let _ = self.inner.shared.commands().send(Command::Ban(replica)).await;
+        let _ = self
+            .inner
+            .shared
+            .commands()
+            .send(Command::Ban(replica))
+            .await;
     }
 
     /// Leaves the mesh: the others see this node gone at once. Returns when the goodbye is sent and all
@@ -279,7 +319,14 @@ impl Mesh {
     /// Dropping the future half-way does not stop the node from leaving.
     pub async fn leave(&self) {
         let (done, left) = oneshot::channel();
-        if self.inner.shared.commands().send(Command::Leave(done)).await.is_ok() {
+        if self
+            .inner
+            .shared
+            .commands()
+            .send(Command::Leave(done))
+            .await
+            .is_ok()
+        {
             // The driver drops the sender when it ends, which is just as good an answer.
             let _ = left.await;
         }

@@ -15,7 +15,9 @@ mod value;
 pub use device::{DeviceState, UnknownDeviceState};
 pub use key::{Key, KeyError, MAX_KEY_BYTES, Policy, SpaceId};
 pub use mailbox::{CountsError, DEFAULT_CONTEXT, MAX_MESSAGE_COUNT, MailboxName, MessageCounts};
-pub use node::{AttributeError, MAX_ADDRESSES, MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES, NodeRecord, SourceDown};
+pub use node::{
+    AttributeError, MAX_ADDRESSES, MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES, NodeRecord, SourceDown,
+};
 pub use pattern::Pattern;
 pub use replica::{Incarnation, Origin, ParseReplicaIdError, ReplicaId};
 pub use source::Source;

@@ -4,7 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::model::{DeviceState, Key, KeyError, MailboxName, MessageCounts, Pattern, Source, SpaceId, Value};
+use crate::model::{
+    DeviceState, Key, KeyError, MailboxName, MessageCounts, Pattern, Source, SpaceId, Value,
+};
 use crate::net::Shared;
 use crate::proto::{Contribution, Explanation, Shown, Write, WriteError};
 use crate::watch::Watcher;
@@ -12,7 +14,10 @@ use crate::watch::Watcher;
 /// What a space can hold: device states, message counts.
 ///
 /// Sealed: spaces of your own types come as custom spaces.
-pub trait StateValue: sealed::Sealed + Clone + fmt::Debug + PartialEq + Send + Sync + 'static {}
+pub trait StateValue:
+    sealed::Sealed + Clone + fmt::Debug + PartialEq + Send + Sync + 'static
+{
+}
 
 pub(crate) mod sealed {
     use super::*;
@@ -77,7 +82,11 @@ pub struct Space<T> {
 
 impl<T: StateValue> Space<T> {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, source: Source::API, value: PhantomData }
+        Self {
+            shared,
+            source: Source::API,
+            value: PhantomData,
+        }
     }
 
     /// The same space, written as another adapter: [`Space::replace_all`] and [`Space::own`] touch entries of
@@ -101,8 +110,15 @@ impl<T: StateValue> Space<T> {
     ///
     /// # Errors
     /// As [`Space::set`]; nothing is changed then.
-    pub fn set_many<K: AsRef<str>>(&self, entries: impl IntoIterator<Item = (K, T)>) -> Result<(), WriteError> {
-        self.write(entries.into_iter().map(|(key, value)| (key, Some(value))), false).map(drop)
+    pub fn set_many<K: AsRef<str>>(
+        &self,
+        entries: impl IntoIterator<Item = (K, T)>,
+    ) -> Result<(), WriteError> {
+        self.write(
+            entries.into_iter().map(|(key, value)| (key, Some(value))),
+            false,
+        )
+        .map(drop)
     }
 
     /// Withdraws what this node said of `key`; says whether there was anything.
@@ -131,9 +147,12 @@ impl<T: StateValue> Space<T> {
         &self,
         entries: impl IntoIterator<Item = (K, T)>,
     ) -> Result<(usize, usize), WriteError> {
-        let entries = entries.into_iter().map(|(key, value)| Ok((Self::key(key.as_ref())?, value.encode()?)));
+        let entries = entries
+            .into_iter()
+            .map(|(key, value)| Ok((Self::key(key.as_ref())?, value.encode()?)));
         let entries = entries.collect::<Result<Vec<_>, WriteError>>()?;
-        self.shared.with(|replica, now| replica.replace_all(T::SPACE, entries, self.source, now))
+        self.shared
+            .with(|replica, now| replica.replace_all(T::SPACE, entries, self.source, now))
     }
 
     /// Says what this node knows of `key` for as long as the token lives; dropped, it is withdrawn.
@@ -142,19 +161,28 @@ impl<T: StateValue> Space<T> {
     /// As [`Space::set`].
     pub fn track(&self, key: &str, value: T) -> Result<Tracked<T>, WriteError> {
         self.set(key, value)?;
-        Ok(Tracked { space: self.clone(), key: key.to_owned() })
+        Ok(Tracked {
+            space: self.clone(),
+            key: key.to_owned(),
+        })
     }
 
     /// What is known of `key`.
     pub fn get(&self, key: &str) -> Option<Shown<T>> {
         let key = Self::key(key).ok()?;
-        self.shared.with(|replica, now| replica.get(&key, now))?.decode(T::decode)
+        self.shared
+            .with(|replica, now| replica.get(&key, now))?
+            .decode(T::decode)
     }
 
     /// All keys that match, ordered by key.
     pub fn list(&self, pattern: &Pattern) -> Vec<Shown<T>> {
-        let all = self.shared.with(|replica, now| replica.list(T::SPACE, pattern, now));
-        all.iter().filter_map(|shown| shown.decode(T::decode)).collect()
+        let all = self
+            .shared
+            .with(|replica, now| replica.list(T::SPACE, pattern, now));
+        all.iter()
+            .filter_map(|shown| shown.decode(T::decode))
+            .collect()
     }
 
     /// How many keys there are.
@@ -164,8 +192,12 @@ impl<T: StateValue> Space<T> {
 
     /// What this node itself says, of this source, ordered by key.
     pub fn own(&self) -> Vec<(String, T)> {
-        let own = self.shared.with(|replica, _| replica.own(T::SPACE, self.source));
-        own.iter().filter_map(|(key, value)| Some((key.name().to_owned(), T::decode(value)?))).collect()
+        let own = self
+            .shared
+            .with(|replica, _| replica.own(T::SPACE, self.source));
+        own.iter()
+            .filter_map(|(key, value)| Some((key.name().to_owned(), T::decode(value)?)))
+            .collect()
     }
 
     /// Follows all keys that match: first a snapshot, then every change of what is shown.
@@ -181,15 +213,23 @@ impl<T: StateValue> Space<T> {
 
     /// What each origin says of `key`.
     pub fn contributions(&self, key: &str) -> Vec<Contribution<T>> {
-        self.get(key).map(|shown| shown.contributions).unwrap_or_default()
+        self.get(key)
+            .map(|shown| shown.contributions)
+            .unwrap_or_default()
     }
 
     /// Why `key` shows what it shows.
     pub fn explain(&self, key: &str) -> Option<Explanation<T>> {
         let key = Self::key(key).ok()?;
-        let explanation = self.shared.with(|replica, now| replica.explain(&key, now))?;
+        let explanation = self
+            .shared
+            .with(|replica, now| replica.explain(&key, now))?;
         let shown = explanation.shown.decode(T::decode)?;
-        Some(Explanation { key: explanation.key, rule: explanation.rule, shown })
+        Some(Explanation {
+            key: explanation.key,
+            rule: explanation.rule,
+            shown,
+        })
     }
 
     fn write<K: AsRef<str>>(
@@ -202,8 +242,12 @@ impl<T: StateValue> Space<T> {
             Ok((Self::key(key.as_ref())?, value))
         });
         let entries = entries.collect::<Result<Vec<_>, WriteError>>()?;
-        let how = Write { source: self.source, restate };
-        self.shared.with(|replica, now| replica.write(entries, how, now))
+        let how = Write {
+            source: self.source,
+            restate,
+        };
+        self.shared
+            .with(|replica, now| replica.write(entries, how, now))
     }
 
     fn key(text: &str) -> Result<Key, KeyError> {
@@ -213,13 +257,19 @@ impl<T: StateValue> Space<T> {
 
 impl<T> Clone for Space<T> {
     fn clone(&self) -> Self {
-        Self { shared: self.shared.clone(), source: self.source, value: PhantomData }
+        Self {
+            shared: self.shared.clone(),
+            source: self.source,
+            value: PhantomData,
+        }
     }
 }
 
 impl<T> fmt::Debug for Space<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Space").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("Space")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
     }
 }
 

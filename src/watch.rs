@@ -39,7 +39,11 @@ pub struct Watcher<T> {
 impl<T: StateValue> Watcher<T> {
     pub(crate) fn new(shared: Arc<Shared>, space: SpaceId, pattern: Pattern, hidden: bool) -> Self {
         let id = shared.watch(space, pattern, hidden);
-        Self { shared, id, value: PhantomData }
+        Self {
+            shared,
+            id,
+            value: PhantomData,
+        }
     }
 
     /// The next item. Cancel safe: dropping the future loses nothing.
@@ -88,7 +92,9 @@ impl<T> Drop for Watcher<T> {
 
 impl<T> fmt::Debug for Watcher<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watcher").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Watcher")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -96,14 +102,28 @@ impl<T> fmt::Debug for Watcher<T> {
 fn decode<T: StateValue>(item: Watched) -> Option<Watch<T>> {
     Some(match item {
         Watched::Resync => Watch::Resync,
-        Watched::Snapshot(all) => Watch::Snapshot(all.iter().filter_map(|shown| shown.decode(T::decode)).collect()),
+        Watched::Snapshot(all) => Watch::Snapshot(
+            all.iter()
+                .filter_map(|shown| shown.decode(T::decode))
+                .collect(),
+        ),
         Watched::Changed(change) => {
-            let old = change.old.as_ref().and_then(|shown| shown.decode(T::decode));
-            let new = change.new.as_ref().and_then(|shown| shown.decode(T::decode));
+            let old = change
+                .old
+                .as_ref()
+                .and_then(|shown| shown.decode(T::decode));
+            let new = change
+                .new
+                .as_ref()
+                .and_then(|shown| shown.decode(T::decode));
             if old.is_none() && new.is_none() {
                 return None;
             }
-            Watch::Changed(Change { key: change.key.clone(), old, new })
+            Watch::Changed(Change {
+                key: change.key.clone(),
+                old,
+                new,
+            })
         }
     })
 }
@@ -126,6 +146,10 @@ impl PeerWatcher {
     /// Cancel safe.
     pub async fn next(&mut self) -> Option<()> {
         self.changes.changed().await.ok()?;
-        if self.shared.is_stopped() { None } else { Some(()) }
+        if self.shared.is_stopped() {
+            None
+        } else {
+            Some(())
+        }
     }
 }

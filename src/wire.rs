@@ -30,8 +30,8 @@ pub use header::{Header, Kind, SignedHeader};
 pub use keys::{Digest, Identity, KeyFileError, MeshId, MeshKey};
 pub use part::Part;
 pub use sync::{
-    About, Alive, Answer, HeadInfo, MAX_HEADS_PER_MESSAGE, MAX_SYNC_BYTES, PART_BUDGET_BYTES, Request, Response,
-    Resume, Want,
+    About, Alive, Answer, HeadInfo, MAX_HEADS_PER_MESSAGE, MAX_SYNC_BYTES, PART_BUDGET_BYTES,
+    Request, Response, Resume, Want,
 };
 
 /// The version byte every message begins with.

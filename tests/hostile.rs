@@ -91,14 +91,29 @@ fn hostile() -> (Swarm<Hostile>, IdentTopic) {
         .message_id_fn(|message| message.data.clone().into())
         .build()
         .expect("a configuration");
-    let mut gossip = gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Anonymous, config).expect("a behaviour");
+    let mut gossip = gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Anonymous, config)
+        .expect("a behaviour");
     let topic = IdentTopic::new(KEY.topic("acme"));
     gossip.subscribe(&topic).expect("a subscription");
-    let protocol = StreamProtocol::try_from_owned(KEY.protocol("acme", "sync")).expect("a protocol");
+    let protocol =
+        StreamProtocol::try_from_owned(KEY.protocol("acme", "sync")).expect("a protocol");
     let protocols = [(protocol, ProtocolSupport::Full)];
-    let sync = request_response::Behaviour::with_codec(Raw, protocols, request_response::Config::default());
-    let settings = libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(60));
-    (Swarm::new(transport, Hostile { gossip, sync }, keypair.public().to_peer_id(), settings), topic)
+    let sync = request_response::Behaviour::with_codec(
+        Raw,
+        protocols,
+        request_response::Config::default(),
+    );
+    let settings = libp2p::swarm::Config::with_tokio_executor()
+        .with_idle_connection_timeout(Duration::from_secs(60));
+    (
+        Swarm::new(
+            transport,
+            Hostile { gossip, sync },
+            keypair.public().to_peer_id(),
+            settings,
+        ),
+        topic,
+    )
 }
 
 /// Connects to a node and runs until that node listens to it.
@@ -107,8 +122,10 @@ async fn intrude(victim: &Mesh) -> (Swarm<Hostile>, IdentTopic, PeerId) {
     let address: Multiaddr = victim.addresses()[0].parse().expect("a multiaddr");
     swarm.dial(address).expect("a dial");
     let peer = loop {
-        if let SwarmEvent::Behaviour(HostileEvent::Gossip(gossipsub::Event::Subscribed { peer_id, .. })) =
-            swarm.select_next_some().await
+        if let SwarmEvent::Behaviour(HostileEvent::Gossip(gossipsub::Event::Subscribed {
+            peer_id,
+            ..
+        })) = swarm.select_next_some().await
         {
             break peer_id;
         }
@@ -117,7 +134,11 @@ async fn intrude(victim: &Mesh) -> (Swarm<Hostile>, IdentTopic, PeerId) {
 }
 
 /// Runs the hostile swarm beside a wait for what it must cause.
-async fn beside(swarm: &mut Swarm<Hostile>, answer: Option<Vec<u8>>, wait: impl Future<Output = Duration>) {
+async fn beside(
+    swarm: &mut Swarm<Hostile>,
+    answer: Option<Vec<u8>>,
+    wait: impl Future<Output = Duration>,
+) {
     let run = async {
         loop {
             let event = swarm.select_next_some().await;
@@ -151,19 +172,36 @@ fn honest(n: u8) -> Vec<u8> {
         settled: None,
         kind: Kind::Beat,
     };
-    Frame::sign(&identity(n), MeshId::derive(&KEY, "acme"), header, None).1.to_vec()
+    Frame::sign(&identity(n), MeshId::derive(&KEY, "acme"), header, None)
+        .1
+        .to_vec()
 }
 
 fn rejected(node: &Mesh, what: &'static str, why: &'static str) -> u64 {
-    node.net_counters().rejected.get(&(what, why)).copied().unwrap_or_default()
+    node.net_counters()
+        .rejected
+        .get(&(what, why))
+        .copied()
+        .unwrap_or_default()
 }
 
 async fn still_well(node: &Mesh) {
     let other = start(builder(3).join(node.addresses()).expect("addresses")).await;
-    until("an honest node still connects", || connected(node, id(3)) && connected(&other, id(1))).await;
-    node.devices().set("PJSIP/100", DeviceState::InUse).expect("a write");
-    until("values still pass", || state(&other, "PJSIP/100") == Some(DeviceState::InUse)).await;
-    assert!(node.peers().iter().all(|peer| peer.replica != id(77)), "nobody was made up");
+    until("an honest node still connects", || {
+        connected(node, id(3)) && connected(&other, id(1))
+    })
+    .await;
+    node.devices()
+        .set("PJSIP/100", DeviceState::InUse)
+        .expect("a write");
+    until("values still pass", || {
+        state(&other, "PJSIP/100") == Some(DeviceState::InUse)
+    })
+    .await;
+    assert!(
+        node.peers().iter().all(|peer| peer.replica != id(77)),
+        "nobody was made up"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -186,8 +224,17 @@ async fn garbage_on_the_gossip_topic_is_counted_and_refused() {
     ];
     for (bytes, why) in cases {
         let before = rejected(&node, "frame", why);
-        swarm.behaviour_mut().gossip.publish(topic.hash(), bytes).expect("somebody listens");
-        beside(&mut swarm, None, until(why, || rejected(&node, "frame", why) > before)).await;
+        swarm
+            .behaviour_mut()
+            .gossip
+            .publish(topic.hash(), bytes)
+            .expect("somebody listens");
+        beside(
+            &mut swarm,
+            None,
+            until(why, || rejected(&node, "frame", why) > before),
+        )
+        .await;
     }
     still_well(&node).await;
 }
@@ -206,21 +253,34 @@ async fn garbage_on_the_sync_protocol_is_counted_and_refused() {
         (framed(100, &[1; 10]), "truncated"),
         (vec![0, 0], "truncated"),
         (framed(10, &[0xff; 10]), "version"),
-        (framed(10, &[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), "malformed"),
+        (
+            framed(
+                10,
+                &[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+            ),
+            "malformed",
+        ),
     ];
     for (bytes, why) in cases {
         let before = rejected(&node, "request", why);
         swarm.behaviour_mut().sync.send_request(&peer, bytes);
-        beside(&mut swarm, None, until(why, || rejected(&node, "request", why) > before)).await;
+        beside(
+            &mut swarm,
+            None,
+            until(why, || rejected(&node, "request", why) > before),
+        )
+        .await;
     }
     still_well(&node).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn garbage_in_answers_is_counted_and_refused() {
-    for (answer, why) in
-        [(vec![0xff; 64], "oversize"), (vec![0, 0, 0, 9, 1, 2], "truncated"), (vec![0, 0, 0, 1, 9], "version")]
-    {
+    for (answer, why) in [
+        (vec![0xff; 64], "oversize"),
+        (vec![0, 0, 0, 9, 1, 2], "truncated"),
+        (vec![0, 0, 0, 1, 9], "version"),
+    ] {
         let node = start(builder(1)).await;
         let (mut swarm, ..) = intrude(&node).await;
         let refused = until(why, || rejected(&node, "response", why) > 0);

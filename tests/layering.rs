@@ -34,7 +34,12 @@ fn sources() -> BTreeMap<PathBuf, String> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).expect("sources can be read");
-                sources.insert(path.strip_prefix(&root).expect("it is below src").to_owned(), text);
+                sources.insert(
+                    path.strip_prefix(&root)
+                        .expect("it is below src")
+                        .to_owned(),
+                    text,
+                );
             }
         }
     }
@@ -43,13 +48,21 @@ fn sources() -> BTreeMap<PathBuf, String> {
 
 /// The layer a file belongs to: its first folder, or its own name.
 fn layer(path: &Path) -> Option<String> {
-    let first = path.components().next()?.as_os_str().to_str()?.trim_end_matches(".rs");
+    let first = path
+        .components()
+        .next()?
+        .as_os_str()
+        .to_str()?
+        .trim_end_matches(".rs");
     (first != "lib" && first != "bin").then(|| first.to_owned())
 }
 
 /// Code without comments and doc comments (whose examples are users' code).
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let lines = text.lines().enumerate().map(|(number, line)| (number + 1, line.split("//").next().unwrap_or(line)));
+    let lines = text
+        .lines()
+        .enumerate()
+        .map(|(number, line)| (number + 1, line.split("//").next().unwrap_or(line)));
     lines.filter(|(_, line)| !line.trim().is_empty())
 }
 
@@ -61,13 +74,19 @@ fn imports_point_downwards_only() {
         let allowed = allowed(&layer);
         for (number, line) in code(&text) {
             for named in line.split("crate::").skip(1) {
-                let name: String = named.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let name: String = named
+                    .chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect();
                 // Items of the crate's root begin with a capital, or come in braces.
                 let module = name.chars().next().is_some_and(char::is_lowercase);
                 let root_item = !module && (layer == "bridge" || USERS.contains(&layer.as_str()));
                 let own = name == layer;
                 if !(own || root_item || allowed.contains(&name.as_str())) {
-                    wrong.push(format!("src/{}:{number}: {layer} may not use crate::{name}", path.display()));
+                    wrong.push(format!(
+                        "src/{}:{number}: {layer} may not use crate::{name}",
+                        path.display()
+                    ));
                 }
             }
         }
@@ -79,8 +98,16 @@ fn imports_point_downwards_only() {
 /// hash order, nothing asynchronous.
 #[test]
 fn the_core_is_deterministic() {
-    let forbidden =
-        ["Instant::now", "SystemTime::now", "thread_rng", "OsRng", "getrandom", "RandomState", "tokio", "async "];
+    let forbidden = [
+        "Instant::now",
+        "SystemTime::now",
+        "thread_rng",
+        "OsRng",
+        "getrandom",
+        "RandomState",
+        "tokio",
+        "async ",
+    ];
     let mut wrong = Vec::new();
     for (path, text) in sources() {
         let Some(layer) = layer(&path) else { continue };
@@ -88,7 +115,9 @@ fn the_core_is_deterministic() {
             continue;
         }
         for (number, line) in code(&text) {
-            let hashed = ["HashMap<", "HashSet<"].iter().any(|name| line.contains(name));
+            let hashed = ["HashMap<", "HashSet<"]
+                .iter()
+                .any(|name| line.contains(name));
             let random_order = hashed && !line.contains("BuildHasherDefault");
             if random_order || forbidden.iter().any(|word| line.contains(word)) {
                 wrong.push(format!("src/{}:{number}: {}", path.display(), line.trim()));
@@ -101,17 +130,30 @@ fn the_core_is_deterministic() {
 #[test]
 fn only_the_network_layer_names_libp2p() {
     let named = sources().into_iter().filter(|(path, text)| {
-        layer(path).as_deref() != Some("net") && code(text).any(|(_, line)| line.contains("libp2p::"))
+        layer(path).as_deref() != Some("net")
+            && code(text).any(|(_, line)| line.contains("libp2p::"))
     });
-    assert_eq!(named.map(|(path, _)| path).collect::<Vec<_>>(), Vec::<PathBuf>::new());
+    assert_eq!(
+        named.map(|(path, _)| path).collect::<Vec<_>>(),
+        Vec::<PathBuf>::new()
+    );
 }
 
 /// The program is a user like any other.
 #[test]
 fn the_program_uses_the_public_api_only() {
-    let inner = ["presence_mesh::proto::", "presence_mesh::crdt::", "presence_mesh::wire::", "libp2p::"];
+    let inner = [
+        "presence_mesh::proto::",
+        "presence_mesh::crdt::",
+        "presence_mesh::wire::",
+        "libp2p::",
+    ];
     let wrong = sources().into_iter().filter(|(path, text)| {
-        path.starts_with("bin") && code(text).any(|(_, line)| inner.iter().any(|name| line.contains(name)))
+        path.starts_with("bin")
+            && code(text).any(|(_, line)| inner.iter().any(|name| line.contains(name)))
     });
-    assert_eq!(wrong.map(|(path, _)| path).collect::<Vec<_>>(), Vec::<PathBuf>::new());
+    assert_eq!(
+        wrong.map(|(path, _)| path).collect::<Vec<_>>(),
+        Vec::<PathBuf>::new()
+    );
 }

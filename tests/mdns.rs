@@ -26,16 +26,26 @@ struct Node {
 impl Node {
     fn start(wire: &Wire, machine: usize, key: &Path, name: &str) -> Self {
         let mut command = wire.command(machine, &example());
-        command.args(["--node", name, "--key-file"]).arg(key).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .args(["--node", name, "--key-file"])
+            .arg(key)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut child = command.spawn().expect("the example runs");
         let output = BufReader::new(child.stdout.take().expect("it was piped"));
         let (sender, lines) = channel();
-        std::thread::spawn(move || output.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok()));
+        std::thread::spawn(move || {
+            output
+                .lines()
+                .map_while(Result::ok)
+                .all(|line| sender.send(line).is_ok())
+        });
         Self { child, lines }
     }
 
     fn say(&mut self, line: &str) {
-        writeln!(self.child.stdin.as_mut().expect("it was piped"), "{line}").expect("the example listens");
+        writeln!(self.child.stdin.as_mut().expect("it was piped"), "{line}")
+            .expect("the example listens");
     }
 
     fn hears(&self, wanted: &str) {
@@ -43,7 +53,11 @@ impl Node {
         let mut heard = Vec::new();
         while !heard.iter().any(|line: &String| line.starts_with(wanted)) {
             let left = deadline.saturating_duration_since(Instant::now());
-            heard.push(self.lines.recv_timeout(left).unwrap_or_else(|_| panic!("no {wanted:?} in {heard:?}")));
+            heard.push(
+                self.lines
+                    .recv_timeout(left)
+                    .unwrap_or_else(|_| panic!("no {wanted:?} in {heard:?}")),
+            );
         }
     }
 }
@@ -59,14 +73,24 @@ impl Drop for Node {
 /// Built together with the tests, beside them.
 fn example() -> PathBuf {
     let test = std::env::current_exe().expect("this test is a file");
-    let path = test.parent().and_then(Path::parent).expect("it lies in deps").join("examples/node");
-    assert!(path.exists(), "{} is not there: cargo build --examples", path.display());
+    let path = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("it lies in deps")
+        .join("examples/node");
+    assert!(
+        path.exists(),
+        "{} is not there: cargo build --examples",
+        path.display()
+    );
     path
 }
 
 #[test]
 fn two_machines_on_one_wire_find_each_other() {
-    let Some(wire) = Wire::new("two_machines_on_one_wire_find_each_other") else { return };
+    let Some(wire) = Wire::new("two_machines_on_one_wire_find_each_other") else {
+        return;
+    };
     let folder = tempfile::tempdir().expect("a folder");
     let key = folder.path().join("mesh.key");
     fs::write(&key, MeshKey::from_bytes([42; 32]).to_text()).expect("a key file");
@@ -85,5 +109,9 @@ fn two_machines_on_one_wire_find_each_other() {
     drop(paris.child.stdin.take());
     let start = Instant::now();
     berlin.hears("PJSIP/100 INUSE Live berlin");
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        start.elapsed()
+    );
 }

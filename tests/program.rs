@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::process::{
-    Deadline, Node, PATIENCE, World, program, request, request_in_full, run, text, wait_for, write_secret,
+    Deadline, Node, PATIENCE, World, program, request, request_in_full, run, text, wait_for,
+    write_secret,
 };
 
 const DEVICE: &str = "/api/v1/devices/PJSIP%2F100";
@@ -45,7 +46,10 @@ fn what_is_put_on_one_node_is_seen_on_the_others() {
         assert_eq!(change["old"], Value::Null);
         assert_eq!(change["new"]["freshness"], "live");
         let contribution = &change["new"]["contributions"][0];
-        assert_eq!((&contribution["node"], &contribution["replica"]), (&json!("berlin"), &json!(berlin.replica)));
+        assert_eq!(
+            (&contribution["node"], &contribution["replica"]),
+            (&json!("berlin"), &json!(berlin.replica))
+        );
     }
 
     // Two servers report one device: Asterisk's aggregate.
@@ -55,8 +59,15 @@ fn what_is_put_on_one_node_is_seen_on_the_others() {
     }
     let (_, explained) = paris.get("/api/v1/explain/device/PJSIP%2F100");
     assert_eq!(explained["rule"], "aggregate", "{explained}");
-    let stamps = explained["contributions"].as_array().unwrap().iter().map(|part| &part["stamp"]["seq"]);
-    assert!(stamps.clone().count() == 2 && stamps.clone().all(Value::is_u64), "{explained}");
+    let stamps = explained["contributions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| &part["stamp"]["seq"]);
+    assert!(
+        stamps.clone().count() == 2 && stamps.clone().all(Value::is_u64),
+        "{explained}"
+    );
 
     berlin.delete(DEVICE);
     for stream in &streams {
@@ -88,17 +99,33 @@ fn lamps_of_a_killed_node_go_stale_then_out_and_come_back_with_it() {
     let out = Deadline::after(Duration::from_secs(11));
     paris.await_field(DEVICE, "freshness", "stale", Duration::from_secs(4));
     let (_, stale) = paris.get(DEVICE);
-    assert_eq!(stale["state"], "INUSE", "a stale lamp shows what it last showed: {stale}");
+    assert_eq!(
+        stale["state"], "INUSE",
+        "a stale lamp shows what it last showed: {stale}"
+    );
     assert!(stale["age_ms"].as_u64() >= Some(2_500), "{stale}");
 
     paris.await_field(DEVICE, "freshness", "gone", out.left());
     let (status, gone) = paris.get(DEVICE);
-    assert_eq!((status, &gone["state"]), (200, &json!("UNAVAILABLE")), "{gone}");
+    assert_eq!(
+        (status, &gone["state"]),
+        (200, &json!("UNAVAILABLE")),
+        "{gone}"
+    );
     assert_eq!(gone["contributions"][0]["freshness"], "gone", "{gone}");
     let (_, counts) = paris.get(mailbox);
-    assert_eq!((&counts["new"], &counts["freshness"]), (&json!(3), &json!("stale")), "{counts}");
+    assert_eq!(
+        (&counts["new"], &counts["freshness"]),
+        (&json!(3), &json!("stale")),
+        "{counts}"
+    );
     let (_, peers) = paris.get("/api/v1/peers");
-    let peer = peers.as_array().unwrap().iter().find(|peer| peer["node"] == "berlin").expect("gone peers stay");
+    let peer = peers
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|peer| peer["node"] == "berlin")
+        .expect("gone peers stay");
     assert_eq!(peer["standing"], "gone");
 
     let back = Deadline::after(Duration::from_secs(3));
@@ -122,8 +149,16 @@ fn a_node_told_to_stop_is_gone_everywhere_at_once() {
         node.await_field(DEVICE, "freshness", "gone", Duration::from_secs(2));
     }
     let (_, peers) = paris.get("/api/v1/peers");
-    let peer = peers.as_array().unwrap().iter().find(|peer| peer["node"] == "berlin").expect("gone peers stay");
-    assert_eq!((&peer["standing"], &peer["left"]), (&json!("gone"), &json!(true)));
+    let peer = peers
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|peer| peer["node"] == "berlin")
+        .expect("gone peers stay");
+    assert_eq!(
+        (&peer["standing"], &peer["left"]),
+        (&json!("gone"), &json!(true))
+    );
 }
 
 #[test]
@@ -177,13 +212,43 @@ fn bad_requests_are_refused_and_change_nothing() {
         ("DELETE", "/api/v1/devices/a%00b", "", 400),
         ("GET", "/api/v1/devices/%zz", "", 400),
         ("GET", "/api/v1/explain/device/%zz", "", 400),
-        ("PUT", "/api/v1/mailboxes/100", "{\"new\":-1,\"old\":0}", 400),
-        ("PUT", "/api/v1/mailboxes/100", "{\"new\":1.5,\"old\":0}", 400),
-        ("PUT", "/api/v1/mailboxes/100", "{\"new\":\"1\",\"old\":0}", 400),
+        (
+            "PUT",
+            "/api/v1/mailboxes/100",
+            "{\"new\":-1,\"old\":0}",
+            400,
+        ),
+        (
+            "PUT",
+            "/api/v1/mailboxes/100",
+            "{\"new\":1.5,\"old\":0}",
+            400,
+        ),
+        (
+            "PUT",
+            "/api/v1/mailboxes/100",
+            "{\"new\":\"1\",\"old\":0}",
+            400,
+        ),
         ("PUT", "/api/v1/mailboxes/100", "{\"new\":1}", 400),
-        ("PUT", "/api/v1/mailboxes/100", "{\"new\":1,\"new\":2,\"old\":0}", 400),
-        ("PUT", "/api/v1/mailboxes/100", "{\"new\":4294967295,\"old\":0}", 400),
-        ("PUT", "/api/v1/mailboxes/@default", "{\"new\":1,\"old\":0}", 400),
+        (
+            "PUT",
+            "/api/v1/mailboxes/100",
+            "{\"new\":1,\"new\":2,\"old\":0}",
+            400,
+        ),
+        (
+            "PUT",
+            "/api/v1/mailboxes/100",
+            "{\"new\":4294967295,\"old\":0}",
+            400,
+        ),
+        (
+            "PUT",
+            "/api/v1/mailboxes/@default",
+            "{\"new\":1,\"old\":0}",
+            400,
+        ),
         ("GET", "/api/v1/stream?space=lamp", "", 400),
         ("GET", DEVICE, "", 404),
         ("GET", "/api/v1/explain/device/none", "", 404),
@@ -197,10 +262,21 @@ fn bad_requests_are_refused_and_change_nothing() {
         let (status, head, answer) = request_in_full(node.http, method, path, &[], body.as_bytes());
         let what = format!("{method} {path:.60} {body:.60}: {answer}");
         assert_eq!(status, expected, "{what}");
-        assert!(head.to_lowercase().contains("content-type: application/problem+json"), "{what}\n{head}");
+        assert!(
+            head.to_lowercase()
+                .contains("content-type: application/problem+json"),
+            "{what}\n{head}"
+        );
         let problem: Value = serde_json::from_str(&answer).expect(&what);
-        assert_eq!((&problem["status"], &problem["type"]), (&json!(expected), &json!("about:blank")), "{what}");
-        assert!(problem["title"].is_string() && problem["detail"].is_string(), "{what}");
+        assert_eq!(
+            (&problem["status"], &problem["type"]),
+            (&json!(expected), &json!("about:blank")),
+            "{what}"
+        );
+        assert!(
+            problem["title"].is_string() && problem["detail"].is_string(),
+            "{what}"
+        );
     }
     let not_utf8 = request_in_full(node.http, "PUT", DEVICE, &[], b"{\"state\":\"\xFF\"}");
     assert_eq!(not_utf8.0, 400);
@@ -211,10 +287,16 @@ fn bad_requests_are_refused_and_change_nothing() {
     node.put(&longest_key, r#"{"state":"INUSE"}"#);
     node.put("/api/v1/devices/Local%25%2F1", r#"{"state":"busy"}"#);
     assert_eq!(node.get("/api/v1/devices/Local%25/1").1["key"], "Local%/1");
-    node.put("/api/v1/mailboxes/100", r#"{"new":1,"old":2,"urgent_new":1}"#);
+    node.put(
+        "/api/v1/mailboxes/100",
+        r#"{"new":1,"old":2,"urgent_new":1}"#,
+    );
     let (_, counts) = node.get("/api/v1/mailboxes/100@default");
     assert_eq!(counts["key"], "100@default");
-    assert_eq!((&counts["urgent_new"], &counts["urgent_old"]), (&json!(1), &json!(0)));
+    assert_eq!(
+        (&counts["urgent_new"], &counts["urgent_old"]),
+        (&json!(1), &json!(0))
+    );
     node.delete("/api/v1/devices/none");
 }
 
@@ -227,10 +309,21 @@ fn pages_of_other_origins_neither_write_nor_read() {
     let cases: [Case<'_>; 6] = [
         ("PUT", &[("Origin", "http://evil.example")], 403),
         ("PUT", &[("Sec-Fetch-Site", "cross-site")], 403),
-        ("PUT", &[("Host", "evil.example"), ("Origin", "http://evil.example")], 403),
+        (
+            "PUT",
+            &[("Host", "evil.example"), ("Origin", "http://evil.example")],
+            403,
+        ),
         ("DELETE", &[("Origin", "null")], 403),
         ("GET", &[("Host", "evil.example")], 403),
-        ("PUT", &[("Origin", &format!("http://{}", node.http)), ("Sec-Fetch-Site", "same-origin")], 204),
+        (
+            "PUT",
+            &[
+                ("Origin", &format!("http://{}", node.http)),
+                ("Sec-Fetch-Site", "same-origin"),
+            ],
+            204,
+        ),
     ];
     for (method, headers, expected) in cases {
         let (status, answer) = request(node.http, method, DEVICE, headers, body);
@@ -244,7 +337,11 @@ fn the_commands_ask_a_running_node() {
     let node = world.start("berlin", &[], &[]);
     let ask = |arguments: &[&str]| {
         let output = node.ask(arguments);
-        (output.status.code(), text(&output.stdout), text(&output.stderr))
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
     };
     let ok = |arguments: &[&str]| {
         let (code, stdout, stderr) = ask(arguments);
@@ -259,11 +356,21 @@ fn the_commands_ask_a_running_node() {
     assert!(ok(&["devices", "PJSIP/*"]).contains("Ringing (RINGING)"));
     assert_eq!(ok(&["devices", "SIP/*", "--json"]).trim(), "[]");
     let devices = ok(&["devices", "--json"]);
-    assert_eq!(devices, request(node.http, "GET", "/api/v1/devices?pattern=*", &[], "").1, "not unchanged");
+    assert_eq!(
+        devices,
+        request(node.http, "GET", "/api/v1/devices?pattern=*", &[], "").1,
+        "not unchanged"
+    );
     let mailboxes: Value = serde_json::from_str(&ok(&["mailboxes", "100@*", "--json"])).unwrap();
-    assert_eq!((&mailboxes[0]["key"], &mailboxes[0]["urgent_new"]), (&json!("100@default"), &json!(1)));
+    assert_eq!(
+        (&mailboxes[0]["key"], &mailboxes[0]["urgent_new"]),
+        (&json!("100@default"), &json!(1))
+    );
     let explained = ok(&["explain", "device", "PJSIP/100"]);
-    assert!(explained.contains("berlin") && explained.contains("one server reports it"), "{explained}");
+    assert!(
+        explained.contains("berlin") && explained.contains("one server reports it"),
+        "{explained}"
+    );
     assert!(ok(&["explain", "mailbox", "100", "--json"]).contains("\"rule\":\"single\""));
     assert_eq!(ok(&["peers", "--json"]).trim(), "[]");
     ok(&["clear", "device", "PJSIP/100"]);
@@ -274,8 +381,14 @@ fn the_commands_ask_a_running_node() {
     assert!(ok(&["status"]).contains("berlin"));
     let status: Value = serde_json::from_str(&ok(&["status", "--json"])).unwrap();
     assert_eq!(status["replica"], json!(node.replica));
-    assert!(status["incarnation"].is_string() && status["digest"].is_string(), "{status}");
-    assert_eq!(status["entries"], json!({"device": 0, "mailbox": 1, "presence": 0, "custom": 0}));
+    assert!(
+        status["incarnation"].is_string() && status["digest"].is_string(),
+        "{status}"
+    );
+    assert_eq!(
+        status["entries"],
+        json!({"device": 0, "mailbox": 1, "presence": 0, "custom": 0})
+    );
     assert_eq!(node.get("/readyz").0, 200);
     assert_eq!(node.get("/livez").0, 200);
 }
@@ -301,22 +414,42 @@ fn watch_prints_a_line_for_each_change() {
     node.put(DEVICE, r#"{"state":"INUSE"}"#);
     let http = node.http.to_string();
     let mut command = program();
-    command.args(["watch", "PJSIP/*", "--json", "--http", &http]).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+        .args(["watch", "PJSIP/*", "--json", "--http", &http])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     let mut watch = command.spawn().expect("the program starts");
     let mut lines = BufReader::new(watch.stdout.take().expect("it is piped")).lines();
-    let mut next = || serde_json::from_str::<Value>(&lines.next().expect("a line").expect("UTF-8")).expect("JSON");
+    let mut next = || {
+        serde_json::from_str::<Value>(&lines.next().expect("a line").expect("UTF-8")).expect("JSON")
+    };
     let line = next();
-    assert_eq!((&line["event"], &line["new"]["state"]), (&json!("snapshot"), &json!("INUSE")));
+    assert_eq!(
+        (&line["event"], &line["new"]["state"]),
+        (&json!("snapshot"), &json!("INUSE"))
+    );
     node.put("/api/v1/devices/SIP%2F1", r#"{"state":"BUSY"}"#);
     node.put(DEVICE, r#"{"state":"ONHOLD"}"#);
     let line = next();
-    assert_eq!((&line["event"], &line["key"]), (&json!("change"), &json!("PJSIP/100")));
-    assert_eq!((&line["old"]["state"], &line["new"]["state"]), (&json!("INUSE"), &json!("ONHOLD")));
+    assert_eq!(
+        (&line["event"], &line["key"]),
+        (&json!("change"), &json!("PJSIP/100"))
+    );
+    assert_eq!(
+        (&line["old"]["state"], &line["new"]["state"]),
+        (&json!("INUSE"), &json!("ONHOLD"))
+    );
     node.delete(DEVICE);
     assert_eq!(next()["new"], Value::Null);
     node.terminate();
-    let code = wait_for("the end of watch", PATIENCE, || watch.try_wait().expect("a child of ours"));
-    assert_eq!(code.code(), Some(3), "a watch that sees nothing more must not look like one that goes on");
+    let code = wait_for("the end of watch", PATIENCE, || {
+        watch.try_wait().expect("a child of ours")
+    });
+    assert_eq!(
+        code.code(),
+        Some(3),
+        "a watch that sees nothing more must not look like one that goes on"
+    );
 }
 
 /// A client that does not read is made to resynchronise; the node holds no more than its queue for it.
@@ -329,15 +462,23 @@ fn a_slow_reader_of_the_stream_is_resynchronised() {
     // Nothing is read before the changes are made; what fits the sockets' buffers is fixed by the system.
     let socket = std::net::TcpStream::connect(node.http).unwrap();
     use std::io::Write as _;
-    (&socket).write_all(format!("GET /api/v1/stream HTTP/1.0\r\nHost: {}\r\n\r\n", node.http).as_bytes()).unwrap();
+    (&socket)
+        .write_all(format!("GET /api/v1/stream HTTP/1.0\r\nHost: {}\r\n\r\n", node.http).as_bytes())
+        .unwrap();
     let key = "k".repeat(240);
     let agent = ureq::Agent::new_with_defaults();
     let states = ["INUSE", "NOT_INUSE"];
     for round in 0..12_000 {
         let url = format!("http://{}/api/v1/devices/{key}", node.http);
-        agent.put(url).send(format!("{{\"state\":\"{}\"}}", states[round % 2])).unwrap();
+        agent
+            .put(url)
+            .send(format!("{{\"state\":\"{}\"}}", states[round % 2]))
+            .unwrap();
     }
-    agent.put(format!("http://{}/api/v1/devices/last", node.http)).send(r#"{"state":"BUSY"}"#).unwrap();
+    agent
+        .put(format!("http://{}/api/v1/devices/last", node.http))
+        .send(r#"{"state":"BUSY"}"#)
+        .unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut resyncs = 0;
     for line in BufReader::new(socket).lines() {
@@ -366,14 +507,32 @@ fn streams_are_marked_as_not_to_be_kept() {
 #[test]
 fn nobody_to_ask_is_told_by_the_exit_code() {
     // Bound and dropped: nobody listens there.
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    for arguments in [&["status"][..], &["devices"], &["set", "device", "a", "INUSE"], &["watch"], &["peers"]] {
-        let output = program().args(arguments).args(["--http", &address]).output().unwrap();
+    let address = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string();
+    for arguments in [
+        &["status"][..],
+        &["devices"],
+        &["set", "device", "a", "INUSE"],
+        &["watch"],
+        &["peers"],
+    ] {
+        let output = program()
+            .args(arguments)
+            .args(["--http", &address])
+            .output()
+            .unwrap();
         assert_eq!(output.status.code(), Some(3), "{arguments:?}");
         assert_eq!(text(&output.stdout), "");
         assert!(text(&output.stderr).contains(&address), "{arguments:?}");
     }
-    let output = program().arg("status").env("PRESENCE_MESH_HTTP", &address).output().unwrap();
+    let output = program()
+        .arg("status")
+        .env("PRESENCE_MESH_HTTP", &address)
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(3));
 }
 
@@ -392,16 +551,29 @@ fn usage_errors_have_their_own_exit_code() {
     ];
     for arguments in cases {
         let output = run(arguments);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
         assert_eq!(text(&output.stdout), "", "{arguments:?}");
         assert_ne!(text(&output.stderr), "", "{arguments:?}");
     }
-    for arguments in [&["--help"][..], &["--version"], &["run", "--help"], &["set", "device", "--help"]] {
+    for arguments in [
+        &["--help"][..],
+        &["--version"],
+        &["run", "--help"],
+        &["set", "device", "--help"],
+    ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
         assert_ne!(text(&output.stdout), "");
     }
-    assert_eq!(text(&run(&["--version"]).stdout), format!("presence-mesh {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        text(&run(&["--version"]).stdout),
+        format!("presence-mesh {}\n", env!("CARGO_PKG_VERSION"))
+    );
 }
 
 #[test]
@@ -411,22 +583,53 @@ fn config_check_tells_every_problem_with_its_line() {
     let check = |content: &str| {
         fs::write(&file, content).unwrap();
         let output = run(&["config", "check", file.to_str().unwrap()]);
-        (output.status.code(), text(&output.stdout), text(&output.stderr))
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
     };
-    assert_eq!(check("mesh = \"acme\"\n[http]\nlisten = \"off\"\n"), (Some(0), "ok\n".to_owned(), String::new()));
+    assert_eq!(
+        check("mesh = \"acme\"\n[http]\nlisten = \"off\"\n"),
+        (Some(0), "ok\n".to_owned(), String::new())
+    );
     let (code, stdout, stderr) = check("mesh = \"acme\"\nlisen = []\n[timing]\nbeat = 3\n");
     assert_eq!((code, stdout.as_str()), (Some(2), ""));
-    assert!(stderr.contains("node.toml:2: unknown key \"lisen\", the nearest known key is listen"), "{stderr}");
-    assert!(stderr.contains("node.toml:4: timing.beat: must be"), "{stderr}");
-    assert_eq!(run(&["config", "check", "/nonexistent"]).status.code(), Some(2));
-    assert_eq!(run(&["run", "--config", file.to_str().unwrap()]).status.code(), Some(2));
+    assert!(
+        stderr.contains("node.toml:2: unknown key \"lisen\", the nearest known key is listen"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("node.toml:4: timing.beat: must be"),
+        "{stderr}"
+    );
+    assert_eq!(
+        run(&["config", "check", "/nonexistent"]).status.code(),
+        Some(2)
+    );
+    assert_eq!(
+        run(&["run", "--config", file.to_str().unwrap()])
+            .status
+            .code(),
+        Some(2)
+    );
 }
 
 #[test]
 fn init_makes_a_node_that_runs_and_never_overwrites() {
     let world = World::new();
     let dir = world.path("berlin");
-    let init = || run(&["init", "--dir", dir.to_str().unwrap(), "--mesh", "acme", "--node", "berlin"]);
+    let init = || {
+        run(&[
+            "init",
+            "--dir",
+            dir.to_str().unwrap(),
+            "--mesh",
+            "acme",
+            "--node",
+            "berlin",
+        ])
+    };
     let output = init();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let content = |name: &str| fs::read_to_string(dir.join(name)).expect(name);
@@ -438,17 +641,37 @@ fn init_makes_a_node_that_runs_and_never_overwrites() {
     assert_eq!(init().status.code(), Some(1));
     fs::remove_file(dir.join("mesh.key")).unwrap();
     assert_eq!(init().status.code(), Some(1));
-    assert!(!dir.join("mesh.key").exists(), "half of a new node was made");
+    assert!(
+        !dir.join("mesh.key").exists(),
+        "half of a new node was made"
+    );
     write_secret(&dir.join("mesh.key"), &before[0]);
-    assert_eq!(["mesh.key", "identity.key", "presence-mesh.toml"].map(content), before);
+    assert_eq!(
+        ["mesh.key", "identity.key", "presence-mesh.toml"].map(content),
+        before
+    );
 
     let mut command = program();
-    command.args(["run", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--mdns", "off"]);
+    command.args([
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+        "--mdns",
+        "off",
+    ]);
     command.arg("--config").arg(dir.join("presence-mesh.toml"));
     let mut node = Node::spawn("berlin", command, &world.path("log"));
-    assert!(before[1].contains(&node.replica), "the identity is the one that was made");
+    assert!(
+        before[1].contains(&node.replica),
+        "the identity is the one that was made"
+    );
     let (_, status) = node.get("/api/v1/status");
-    assert_eq!((&status["mesh"], &status["node"]), (&json!("acme"), &json!("berlin")));
+    assert_eq!(
+        (&status["mesh"], &status["node"]),
+        (&json!("acme"), &json!("berlin"))
+    );
     assert_eq!(node.terminate(), Some(0));
     assert_eq!(
         text(
@@ -472,7 +695,11 @@ fn a_secret_that_others_can_read_is_refused() {
         let output = world.command("berlin", &[]).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{mode:o}");
         assert_eq!(text(&output.stdout), "");
-        assert!(text(&output.stderr).contains("mesh.key"), "{}", text(&output.stderr));
+        assert!(
+            text(&output.stderr).contains("mesh.key"),
+            "{}",
+            text(&output.stderr)
+        );
     }
 }
 
@@ -483,7 +710,14 @@ fn a_join_that_leads_nowhere_keeps_nothing_from_starting() {
     let mut node = world.start(
         "berlin",
         &[],
-        &["--join", "127.0.0.1:1", "--join", "192.0.2.1:4747", "--join", "nowhere.invalid:1"],
+        &[
+            "--join",
+            "127.0.0.1:1",
+            "--join",
+            "192.0.2.1:4747",
+            "--join",
+            "nowhere.invalid:1",
+        ],
     );
     assert!(!started.is_over(), "the start waited for a join");
     node.put(DEVICE, r#"{"state":"INUSE"}"#);
@@ -496,22 +730,53 @@ fn settings_come_from_the_environment_and_unknown_ones_are_told() {
     let world = World::new();
     let mut command = program();
     command.args(["run", "--http", "127.0.0.1:0", "--node", "paris"]);
-    command.env("PRESENCE_MESH_MESH", "test").env("PRESENCE_MESH_NODE", "berlin");
-    command.env("PRESENCE_MESH_KEY_FILE", world.key_file()).env("PRESENCE_MESH_DATA_DIR", world.path("data"));
-    command.env("PRESENCE_MESH_LISTEN", "127.0.0.1:0").env("PRESENCE_MESH_DISCOVERY_MDNS", "off");
+    command
+        .env("PRESENCE_MESH_MESH", "test")
+        .env("PRESENCE_MESH_NODE", "berlin");
+    command
+        .env("PRESENCE_MESH_KEY_FILE", world.key_file())
+        .env("PRESENCE_MESH_DATA_DIR", world.path("data"));
+    command
+        .env("PRESENCE_MESH_LISTEN", "127.0.0.1:0")
+        .env("PRESENCE_MESH_DISCOVERY_MDNS", "off");
     command.env("PRESENCE_MESH_NONSENSE", "1");
     let node = Node::spawn("paris", command, &world.path("log"));
-    assert_eq!(node.get("/api/v1/status").1["node"], "paris", "a flag beats the environment");
-    assert!(node.log().contains("PRESENCE_MESH_NONSENSE"), "{}", node.log());
+    assert_eq!(
+        node.get("/api/v1/status").1["node"],
+        "paris",
+        "a flag beats the environment"
+    );
+    assert!(
+        node.log().contains("PRESENCE_MESH_NONSENSE"),
+        "{}",
+        node.log()
+    );
 }
 
 #[test]
 fn the_demonstration_cuts_heals_and_agrees() {
-    let output = run(&["demo", "--headless", "--for", "20s", "--seed", "7", "--http", "127.0.0.1:0"]);
+    let output = run(&[
+        "demo",
+        "--headless",
+        "--for",
+        "20s",
+        "--seed",
+        "7",
+        "--http",
+        "127.0.0.1:0",
+    ]);
     let stdout = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{stdout}\n{}", text(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{stdout}\n{}",
+        text(&output.stderr)
+    );
     let lines: Vec<&str> = stdout.lines().collect();
-    assert!(lines[0].starts_with("demo mesh up: 5 nodes, 40 phones, converged in "), "{stdout}");
+    assert!(
+        lines[0].starts_with("demo mesh up: 5 nodes, 40 phones, converged in "),
+        "{stdout}"
+    );
     assert!(lines[1].starts_with("http: http://127.0.0.1:"), "{stdout}");
     for part in [
         "CUT     berlin paris | london madrid oslo",
@@ -528,13 +793,31 @@ fn the_demonstration_cuts_heals_and_agrees() {
 fn the_blocks_for_the_pbx_are_printed() {
     let output = run(&["asterisk", "config"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    for block in ["type=inbound-publication", "type=asterisk-publication", "type=outbound-publish", "127.0.0.1:5099"] {
+    for block in [
+        "type=inbound-publication",
+        "type=asterisk-publication",
+        "type=outbound-publish",
+        "127.0.0.1:5099",
+    ] {
         assert!(text(&output.stdout).contains(block), "no {block}");
     }
-    let output =
-        run(&["asterisk", "config", "--asterisk-listen", "127.0.0.1:6000", "--asterisk-server", "sip:hall@10.0.0.1"]);
-    assert!(text(&output.stdout).contains("[hall]") && text(&output.stdout).contains("127.0.0.1:6000"));
-    assert_eq!(run(&["asterisk", "config", "--asterisk-server", "10.0.0.1"]).status.code(), Some(2));
+    let output = run(&[
+        "asterisk",
+        "config",
+        "--asterisk-listen",
+        "127.0.0.1:6000",
+        "--asterisk-server",
+        "sip:hall@10.0.0.1",
+    ]);
+    assert!(
+        text(&output.stdout).contains("[hall]") && text(&output.stdout).contains("127.0.0.1:6000")
+    );
+    assert_eq!(
+        run(&["asterisk", "config", "--asterisk-server", "10.0.0.1"])
+            .status
+            .code(),
+        Some(2)
+    );
 }
 
 /// The bridge holds what the PBX is told, and a node is ready only once the PBX has said what it knows.
@@ -543,9 +826,17 @@ fn a_bridge_waits_for_its_pbx_and_withdraws_from_it() {
     let world = World::new();
     // A PBX that answers everything with 200 and takes notes.
     let pbx = UdpSocket::bind("127.0.0.1:0").unwrap();
-    pbx.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    pbx.set_read_timeout(Some(Duration::from_millis(50)))
+        .unwrap();
     let server = format!("sip:mesh@{}", pbx.local_addr().unwrap());
-    let flags = ["--preset", "local", "--asterisk-listen", "127.0.0.1:0", "--asterisk-server", &server];
+    let flags = [
+        "--preset",
+        "local",
+        "--asterisk-listen",
+        "127.0.0.1:0",
+        "--asterisk-server",
+        &server,
+    ];
     let mut node = world.start("berlin", &[], &flags);
     let (status, health) = node.get("/readyz");
     assert_eq!(status, 503, "{health}");
@@ -555,11 +846,22 @@ fn a_bridge_waits_for_its_pbx_and_withdraws_from_it() {
         let (length, from) = pbx.recv_from(&mut datagram).ok()?;
         Some((text(&datagram[..length]), from))
     });
-    assert!(heard.0.starts_with("OPTIONS ") || heard.0.starts_with("PUBLISH "), "{}", heard.0);
+    assert!(
+        heard.0.starts_with("OPTIONS ") || heard.0.starts_with("PUBLISH "),
+        "{}",
+        heard.0
+    );
     assert_eq!(node.terminate(), Some(0));
 
     let folder = world.path("berlin");
-    let withdraw = ["asterisk", "withdraw", "--data-dir", folder.to_str().unwrap(), "--asterisk-server", &server];
+    let withdraw = [
+        "asterisk",
+        "withdraw",
+        "--data-dir",
+        folder.to_str().unwrap(),
+        "--asterisk-server",
+        &server,
+    ];
     let output = run(&withdraw);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_eq!(text(&output.stdout), "taken back: 0, left: 0\n");
@@ -573,8 +875,14 @@ fn a_password_that_others_can_read_is_refused() {
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(&config, "[asterisk]\nserver = \"sip:mesh@127.0.0.1:5060\"\nlisten = \"127.0.0.1:0\"\npassword_file = \"asterisk.secret\"\n")
         .unwrap();
-    let output = world.command("berlin", &["--config", config.to_str().unwrap()]).output().unwrap();
+    let output = world
+        .command("berlin", &["--config", config.to_str().unwrap()])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let stderr = text(&output.stderr);
-    assert!(stderr.contains("asterisk.secret") && !stderr.contains("hunter2"), "{stderr}");
+    assert!(
+        stderr.contains("asterisk.secret") && !stderr.contains("hunter2"),
+        "{stderr}"
+    );
 }

@@ -17,7 +17,11 @@ fn a_write_is_seen_everywhere() {
     world.set(0, "PJSIP/100", Ringing);
     world.run_for(20);
     for node in 0..3 {
-        assert_eq!(world.shown(node, "PJSIP/100"), Some((Ringing, Live)), "node {node}");
+        assert_eq!(
+            world.shown(node, "PJSIP/100"),
+            Some((Ringing, Live)),
+            "node {node}"
+        );
     }
     world.clear(0, "PJSIP/100");
     world.run_for(20);
@@ -43,7 +47,8 @@ fn loss_reordering_and_churn_end_in_agreement() {
                 5 | 6 if world.up().contains(&node) => world.clear(node, &name),
                 _ if world.up().contains(&node) => {
                     let state = DeviceState::ALL[usize::try_from(world.draw() % 9).expect("small")];
-                    let many = (0..world.draw() % 4).map(|n| (device(&format!("many/{n}")), Some(state.into())));
+                    let many = (0..world.draw() % 4)
+                        .map(|n| (device(&format!("many/{n}")), Some(state.into())));
                     let mut all: Vec<_> = many.collect();
                     all.push((device(&name), Some(state.into())));
                     world.write(node, all).expect("a write");
@@ -103,7 +108,9 @@ fn a_healed_cut_without_changes_sends_no_entry_again() {
     world.run_for(500);
     (0..3).for_each(|node| world.set(node, &format!("PJSIP/{node}"), InUse));
     world.run_for(5_000);
-    let before: Vec<_> = (0..3).map(|node| world.replica(node).counters().clone()).collect();
+    let before: Vec<_> = (0..3)
+        .map(|node| world.replica(node).counters().clone())
+        .collect();
     world.cut(0, 2);
     world.cut(1, 2);
     world.run_for(60_000);
@@ -114,7 +121,10 @@ fn a_healed_cut_without_changes_sends_no_entry_again() {
     assert_eq!(world.shown(2, "PJSIP/0"), Some((InUse, Live)));
     for (node, before) in before.iter().enumerate() {
         let after = world.replica(node).counters();
-        assert_eq!((after.entries_served, after.entries_published), (before.entries_served, before.entries_published));
+        assert_eq!(
+            (after.entries_served, after.entries_published),
+            (before.entries_served, before.entries_published)
+        );
     }
 }
 
@@ -152,16 +162,32 @@ fn a_restart_does_not_blink_and_leaves_nothing_of_the_earlier_life() {
     world.run_for(200);
     world.start(0);
     world.run_for(300);
-    assert_eq!(world.shown(1, "PJSIP/100"), Some((InUse, Stale)), "not yet said again");
+    assert_eq!(
+        world.shown(1, "PJSIP/100"),
+        Some((InUse, Stale)),
+        "not yet said again"
+    );
     let now = world.now(1);
-    let age = world.replica(1).get(&device("PJSIP/100"), now).expect("shown").age.as_millis();
-    assert!((500..=1_600).contains(&age), "as old as the earlier life's last sign: {age} ms");
+    let age = world
+        .replica(1)
+        .get(&device("PJSIP/100"), now)
+        .expect("shown")
+        .age
+        .as_millis();
+    assert!(
+        (500..=1_600).contains(&age),
+        "as old as the earlier life's last sign: {age} ms"
+    );
     world.set(0, "PJSIP/100", InUse);
     world.run_for(100);
     assert_eq!(world.shown(1, "PJSIP/100"), Some((InUse, Live)));
     assert_eq!(world.shown(1, "PJSIP/101"), Some((InUse, Stale)));
     world.run_for(3_000);
-    assert_eq!(world.shown(1, "PJSIP/101"), None, "not said again by the time it settled");
+    assert_eq!(
+        world.shown(1, "PJSIP/101"),
+        None,
+        "not said again by the time it settled"
+    );
     assert!(world.agree());
 }
 
@@ -178,7 +204,12 @@ fn a_life_begun_below_an_earlier_one_jumps_above_it() {
     world.start(0);
     world.set(0, "PJSIP/200", Ringing);
     world.run_for(3_000);
-    assert!(world.reports(0).iter().any(|report| matches!(report, Report::Jumped { .. })));
+    assert!(
+        world
+            .reports(0)
+            .iter()
+            .any(|report| matches!(report, Report::Jumped { .. }))
+    );
     world.run_until_agreed(5_000);
     assert_eq!(world.shown(1, "PJSIP/200"), Some((Ringing, Live)));
     assert_eq!(world.shown(1, "PJSIP/100"), None);
@@ -195,7 +226,10 @@ fn a_joiner_never_shows_a_dead_origin_as_live() {
     world.add();
     for _ in 0..100 {
         world.run_for(10);
-        assert_ne!(world.shown(2, "PJSIP/100").map(|(_, freshness)| freshness), Some(Live));
+        assert_ne!(
+            world.shown(2, "PJSIP/100").map(|(_, freshness)| freshness),
+            Some(Live)
+        );
     }
     assert_eq!(world.shown(2, "PJSIP/100"), Some((InUse, Stale)));
     world.run_for(6_000);
@@ -207,7 +241,9 @@ fn a_joiner_never_shows_a_dead_origin_as_live() {
 fn a_large_batch_is_seen_whole_or_not_at_all() {
     let mut world = World::new(2, 9);
     world.run_for(500);
-    let all: Vec<_> = (0..20_000).map(|n| (device(&format!("PJSIP/{n:05}")), Some(NotInUse.into()))).collect();
+    let all: Vec<_> = (0..20_000)
+        .map(|n| (device(&format!("PJSIP/{n:05}")), Some(NotInUse.into())))
+        .collect();
     world.write(0, all).expect("a write");
     let mut seen = 0;
     while seen == 0 {
@@ -242,12 +278,30 @@ fn a_clock_from_the_future_neither_wins_nor_drags_others_along() {
     world.run_for(500);
     world.set_counts(0, "box@default", 1);
     world.run_for(100);
-    let refused = world.write(2, vec![(mailbox("box@default"), Some(MessageCounts::new(9, 0).into()))]);
-    assert!(matches!(refused, Err(WriteError::ClockOff { .. })), "{refused:?}");
-    assert!(world.reports(2).iter().any(|report| matches!(report, Report::ClockOff { .. })));
+    let refused = world.write(
+        2,
+        vec![(
+            mailbox("box@default"),
+            Some(MessageCounts::new(9, 0).into()),
+        )],
+    );
+    assert!(
+        matches!(refused, Err(WriteError::ClockOff { .. })),
+        "{refused:?}"
+    );
+    assert!(
+        world
+            .reports(2)
+            .iter()
+            .any(|report| matches!(report, Report::ClockOff { .. }))
+    );
     world.set(2, "PJSIP/900", InUse);
     world.run_for(100);
-    assert_eq!(world.shown(0, "PJSIP/900"), Some((InUse, Live)), "keys of one writer do not care");
+    assert_eq!(
+        world.shown(0, "PJSIP/900"),
+        Some((InUse, Live)),
+        "keys of one writer do not care"
+    );
     let wall = world.now(0).wall_ms;
     assert!(world.replica(0).last_hlc().wall_ms() <= wall + 5_000);
 }
@@ -259,14 +313,42 @@ fn restating_does_not_beat_a_write() {
     world.run_for(500);
     world.set_counts(0, "box@default", 5);
     world.run_for(100);
-    let restated = vec![(mailbox("box@default"), Some(MessageCounts::new(0, 0).into()))];
-    world.write_as(1, restated, Write { source: Source::ASTERISK, restate: true }).expect("a write");
+    let restated = vec![(
+        mailbox("box@default"),
+        Some(MessageCounts::new(0, 0).into()),
+    )];
+    world
+        .write_as(
+            1,
+            restated,
+            Write {
+                source: Source::ASTERISK,
+                restate: true,
+            },
+        )
+        .expect("a write");
     world.run_for(100);
     assert_eq!(world.shown_counts(0, "box@default"), Some((5, Live)));
-    let changed = vec![(mailbox("box@default"), Some(MessageCounts::new(1, 0).into()))];
-    world.write_as(1, changed, Write { source: Source::ASTERISK, restate: true }).expect("a write");
+    let changed = vec![(
+        mailbox("box@default"),
+        Some(MessageCounts::new(1, 0).into()),
+    )];
+    world
+        .write_as(
+            1,
+            changed,
+            Write {
+                source: Source::ASTERISK,
+                restate: true,
+            },
+        )
+        .expect("a write");
     world.run_for(100);
-    assert_eq!(world.shown_counts(0, "box@default"), Some((1, Live)), "it differs from its own last value");
+    assert_eq!(
+        world.shown_counts(0, "box@default"),
+        Some((1, Live)),
+        "it differs from its own last value"
+    );
 }
 
 #[test]

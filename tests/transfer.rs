@@ -15,7 +15,10 @@ fn mesh() -> MeshId {
 }
 
 fn at(seconds: u64) -> Now {
-    Now { mono: Duration::from_secs(seconds), wall_ms: 1_767_225_600_000 + seconds * 1000 }
+    Now {
+        mono: Duration::from_secs(seconds),
+        wall_ms: 1_767_225_600_000 + seconds * 1000,
+    }
 }
 
 fn replica(number: u8) -> Replica {
@@ -38,7 +41,16 @@ fn key(n: usize) -> Key {
 }
 
 fn write(replica: &mut Replica, entries: Vec<(Key, Option<Value>)>, now: Now) {
-    replica.write(entries, Write { source: Source::API, restate: false }, now).expect("a write");
+    replica
+        .write(
+            entries,
+            Write {
+                source: Source::API,
+                restate: false,
+            },
+            now,
+        )
+        .expect("a write");
 }
 
 fn drain(replica: &mut Replica) -> Vec<Output> {
@@ -54,9 +66,18 @@ fn question(replica: &mut Replica) -> Option<(RequestId, Request)> {
 
 /// Asks `answerer` what `asker` wants to know, until it wants to know nothing more. `between` runs before each
 /// pull but the first, and says what time it is for the answerer then. Returns how many pulls there were.
-fn pull(asker: &mut Replica, answerer: &mut Replica, mut between: impl FnMut(&mut Replica) -> Now) -> usize {
+fn pull(
+    asker: &mut Replica,
+    answerer: &mut Replica,
+    mut between: impl FnMut(&mut Replica) -> Now,
+) -> usize {
     let (mut pulls, mut now) = (0, at(2));
-    asker.handle(Input::PeerUp { peer: answerer.id() }, at(2));
+    asker.handle(
+        Input::PeerUp {
+            peer: answerer.id(),
+        },
+        at(2),
+    );
     while let Some((id, request)) = question(asker) {
         if matches!(request, Request::Pull(_)) {
             pulls += 1;
@@ -65,7 +86,14 @@ fn pull(asker: &mut Replica, answerer: &mut Replica, mut between: impl FnMut(&mu
             }
         }
         drain(answerer);
-        answerer.handle(Input::Request { from: asker.id(), id, request }, now);
+        answerer.handle(
+            Input::Request {
+                from: asker.id(),
+                id,
+                request,
+            },
+            now,
+        );
         let response = drain(answerer).into_iter().find_map(|output| match output {
             Output::Respond { response, .. } => Some(response),
             _ => None,
@@ -75,14 +103,27 @@ fn pull(asker: &mut Replica, answerer: &mut Replica, mut between: impl FnMut(&mu
         if let Answer::Parts { parts, .. } = &response.answer {
             assert!(parts.len() <= 1, "one origin is transferred");
         }
-        asker.handle(Input::Response { from: answerer.id(), id, response }, at(2));
+        asker.handle(
+            Input::Response {
+                from: answerer.id(),
+                id,
+                response,
+            },
+            at(2),
+        );
     }
     pulls
 }
 
 fn filled() -> Replica {
     let mut sender = replica(1);
-    write(&mut sender, (0..ENTRIES).map(|n| (key(n), Some(DeviceState::InUse.into()))).collect(), at(1));
+    write(
+        &mut sender,
+        (0..ENTRIES)
+            .map(|n| (key(n), Some(DeviceState::InUse.into())))
+            .collect(),
+        at(1),
+    );
     drain(&mut sender);
     sender
 }
@@ -104,7 +145,11 @@ fn a_collection_between_two_parts_starts_the_transfer_over() {
     pull(&mut asker, &mut sender, |sender| {
         if !std::mem::replace(&mut collected, true) {
             // More than a quarter, so that they are forgotten after a minute.
-            write(sender, (0..ENTRIES / 2).map(|n| (key(n), None)).collect(), at(3));
+            write(
+                sender,
+                (0..ENTRIES / 2).map(|n| (key(n), None)).collect(),
+                at(3),
+            );
             drain(sender);
             sender.handle(Input::Timeout, at(100));
             assert_eq!(sender.counters().tombstones_collected, (ENTRIES / 2) as u64);
@@ -113,7 +158,13 @@ fn a_collection_between_two_parts_starts_the_transfer_over() {
     });
     assert!(collected);
     assert_eq!(asker.count(SpaceId::DEVICES), ENTRIES / 2);
-    let hash = |replica: &Replica| replica.maps().into_iter().find(|map| map.entries > 100).map(|map| map.hash);
+    let hash = |replica: &Replica| {
+        replica
+            .maps()
+            .into_iter()
+            .find(|map| map.entries > 100)
+            .map(|map| map.hash)
+    };
     assert_eq!(hash(&asker), hash(&sender));
 }
 
@@ -124,7 +175,14 @@ fn writes_between_two_parts_arrive_with_the_last() {
     let mut round = 0;
     pull(&mut asker, &mut sender, |sender| {
         round += 1;
-        write(sender, vec![(key(round), Some(DeviceState::Busy.into())), (key(ENTRIES - round), None)], at(3));
+        write(
+            sender,
+            vec![
+                (key(round), Some(DeviceState::Busy.into())),
+                (key(ENTRIES - round), None),
+            ],
+            at(3),
+        );
         at(3)
     });
     assert!(round > 1);
@@ -137,11 +195,21 @@ fn writes_between_two_parts_arrive_with_the_last() {
 #[test]
 fn a_first_frame_is_shown_but_not_as_live() {
     let (mut sender, mut reader) = (replica(1), replica(2));
-    write(&mut sender, vec![(key(1), Some(DeviceState::InUse.into()))], at(1));
+    write(
+        &mut sender,
+        vec![(key(1), Some(DeviceState::InUse.into()))],
+        at(1),
+    );
     for output in drain(&mut sender) {
         if let Output::Publish { frame } = output {
             let frame = Frame::decode(&frame, &mesh()).expect("genuine");
-            reader.handle(Input::Frame { from: sender.id(), frame }, at(2));
+            reader.handle(
+                Input::Frame {
+                    from: sender.id(),
+                    frame,
+                },
+                at(2),
+            );
         }
     }
     let shown = reader.get(&key(1), at(2)).expect("it is there");

@@ -8,10 +8,12 @@ use std::path::Path;
 
 use presence_mesh::Digest;
 use presence_mesh::crdt::{Content, Delta, Dot, Entry, Head, Hlc};
-use presence_mesh::model::{DeviceState, Incarnation, Key, MessageCounts, ReplicaId, Source, SpaceId, Value};
+use presence_mesh::model::{
+    DeviceState, Incarnation, Key, MessageCounts, ReplicaId, Source, SpaceId, Value,
+};
 use presence_mesh::wire::{
-    About, Alive, Answer, DecodeError, Frame, HeadInfo, Header, Identity, Kind, MAX_FRAME_BYTES, MeshId, MeshKey, Part,
-    Request, Response, Resume, Want,
+    About, Alive, Answer, DecodeError, Frame, HeadInfo, Header, Identity, Kind, MAX_FRAME_BYTES,
+    MeshId, MeshKey, Part, Request, Response, Resume, Want,
 };
 use proptest::prelude::*;
 
@@ -43,7 +45,11 @@ fn within_bounds<T>(bytes: &[u8], decode: impl Fn(&[u8]) -> T) -> T {
     let before = ALLOCATED.with(Cell::get);
     let result = decode(bytes);
     let allocated = ALLOCATED.with(Cell::get) - before;
-    assert!(allocated <= FACTOR * bytes.len() + CONSTANT, "{allocated} bytes allocated for {}", bytes.len());
+    assert!(
+        allocated <= FACTOR * bytes.len() + CONSTANT,
+        "{allocated} bytes allocated for {}",
+        bytes.len()
+    );
     result
 }
 
@@ -70,27 +76,56 @@ fn header(kind: Kind) -> Header {
 
 fn entry(seq: u64, value: Option<Value>, over: &[Dot]) -> Entry {
     let over = (!over.is_empty()).then(|| Box::new(over.to_vec()));
-    Entry::new(seq, Hlc::from_wall_ms(1_767_225_600_000), Content { value, source: Source::ASTERISK, over })
+    Entry::new(
+        seq,
+        Hlc::from_wall_ms(1_767_225_600_000),
+        Content {
+            value,
+            source: Source::ASTERISK,
+            over,
+        },
+    )
 }
 
 fn entries() -> Vec<(Key, Entry)> {
     let key = |space, name: &str| Key::new(space, name).expect("a key");
-    let dot = Dot { replica: ReplicaId::from_public_key([1; 32]), incarnation: Incarnation(9), seq: 4 };
+    let dot = Dot {
+        replica: ReplicaId::from_public_key([1; 32]),
+        incarnation: Incarnation(9),
+        seq: 4,
+    };
     vec![
-        (key(SpaceId::DEVICES, "PJSIP/100"), entry(3, Some(DeviceState::InUse.into()), &[])),
-        (key(SpaceId::MAILBOXES, "100@default"), entry(4, Some(MessageCounts::new(2, 300).into()), &[dot])),
+        (
+            key(SpaceId::DEVICES, "PJSIP/100"),
+            entry(3, Some(DeviceState::InUse.into()), &[]),
+        ),
+        (
+            key(SpaceId::MAILBOXES, "100@default"),
+            entry(4, Some(MessageCounts::new(2, 300).into()), &[dot]),
+        ),
         (key(SpaceId::DEVICES, "PJSIP/101"), entry(5, None, &[])),
     ]
 }
 
 fn delta_frame() -> Vec<u8> {
-    let delta =
-        Delta { incarnation: header(Kind::Delta).incarnation, base: 2, upto: 5, reset: None, entries: entries() };
-    Frame::sign(&identity(), mesh(), header(Kind::Delta), Some(delta)).1.to_vec()
+    let delta = Delta {
+        incarnation: header(Kind::Delta).incarnation,
+        base: 2,
+        upto: 5,
+        reset: None,
+        entries: entries(),
+    };
+    Frame::sign(&identity(), mesh(), header(Kind::Delta), Some(delta))
+        .1
+        .to_vec()
 }
 
 fn response(answer: Answer) -> Vec<u8> {
-    let about = About { incarnation: Incarnation(77), up_ms: 5_000, wall_ms: 1_767_225_600_000 };
+    let about = About {
+        incarnation: Incarnation(77),
+        up_ms: 5_000,
+        wall_ms: 1_767_225_600_000,
+    };
     Response { about, answer }.encode()
 }
 
@@ -98,8 +133,14 @@ fn head_info() -> HeadInfo {
     HeadInfo {
         replica: identity().replica(),
         shard: 0,
-        head: Head { incarnation: Incarnation(8), seq: 5 },
-        alive: Some(Alive { age_ms: 40, up_ms: 12_000 }),
+        head: Head {
+            incarnation: Incarnation(8),
+            seq: 5,
+        },
+        alive: Some(Alive {
+            age_ms: 40,
+            up_ms: 12_000,
+        }),
         left: false,
         settled: true,
     }
@@ -114,10 +155,16 @@ fn parts() -> Vec<u8> {
         base: 0,
         after: 0,
         upto: Some(5),
-        alive: Some(Alive { age_ms: 40, up_ms: 12_000 }),
+        alive: Some(Alive {
+            age_ms: 40,
+            up_ms: 12_000,
+        }),
         entries: entries(),
     };
-    response(Answer::Parts { parts: vec![part], more: true })
+    response(Answer::Parts {
+        parts: vec![part],
+        more: true,
+    })
 }
 
 /// Every kind of message, by the name of its file.
@@ -125,19 +172,44 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
     let want = Want {
         replica: identity().replica(),
         shard: 0,
-        head: Head { incarnation: Incarnation(8), seq: 2 },
-        resume: Some(Resume { cursor: 4, reset: Some(1) }),
+        head: Head {
+            incarnation: Incarnation(8),
+            seq: 2,
+        },
+        resume: Some(Resume {
+            cursor: 4,
+            reset: Some(1),
+        }),
     };
     vec![
         ("frame-delta", delta_frame()),
-        ("frame-beat", Frame::sign(&identity(), mesh(), header(Kind::Beat), None).1.to_vec()),
-        ("frame-leave", Frame::sign(&identity(), mesh(), header(Kind::Leave), None).1.to_vec()),
+        (
+            "frame-beat",
+            Frame::sign(&identity(), mesh(), header(Kind::Beat), None)
+                .1
+                .to_vec(),
+        ),
+        (
+            "frame-leave",
+            Frame::sign(&identity(), mesh(), header(Kind::Leave), None)
+                .1
+                .to_vec(),
+        ),
         ("request-root", Request::Root(Digest([3; 16])).encode()),
-        ("request-heads", Request::Heads(Some(identity().replica())).encode()),
+        (
+            "request-heads",
+            Request::Heads(Some(identity().replica())).encode(),
+        ),
         ("request-have", Request::Have(vec![head_info()]).encode()),
         ("request-pull", Request::Pull(vec![want]).encode()),
         ("response-equal", response(Answer::Equal)),
-        ("response-heads", response(Answer::Heads { heads: vec![head_info()], more: false })),
+        (
+            "response-heads",
+            response(Answer::Heads {
+                heads: vec![head_info()],
+                more: false,
+            }),
+        ),
         ("response-noted", response(Answer::Noted)),
         ("response-parts", parts()),
     ]
@@ -150,12 +222,17 @@ fn messages_look_as_they_always_did() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wire");
     for (name, bytes) in messages() {
         let file = folder.join(format!("{name}.hex"));
-        let lines = bytes.chunks(32).map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        let lines = bytes.chunks(32).map(|line| {
+            line.iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        });
         let text = lines.collect::<Vec<_>>().join("\n") + "\n";
         if std::env::var_os("MESH_TESTS_BLESS").is_some() {
             fs::write(&file, &text).expect("the folder is there");
         }
-        let golden = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let golden =
+            fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         assert_eq!(text, golden, "{name}");
     }
 }
@@ -178,7 +255,9 @@ fn messages_read_back() {
     let request = Request::Have(vec![head_info()]);
     assert_eq!(Request::decode(&request.encode()), Ok(request));
     let response = Response::decode(&parts(), &mesh()).expect("genuine");
-    let Answer::Parts { parts, more: true } = response.answer else { panic!("not parts") };
+    let Answer::Parts { parts, more: true } = response.answer else {
+        panic!("not parts")
+    };
     assert_eq!(parts[0].entries, entries());
 }
 
@@ -186,19 +265,32 @@ fn messages_read_back() {
 fn cut_off_messages_are_refused() {
     for (name, bytes) in messages() {
         // Lists run to the end of their message: cut between two items they are a shorter list.
-        let shortest_list = if name == "response-heads" || name == "response-parts" { 20 } else { 0 };
+        let shortest_list = if name == "response-heads" || name == "response-parts" {
+            20
+        } else {
+            0
+        };
         for length in (0..bytes.len()).filter(|length| *length < 5 || *length > shortest_list) {
-            assert!(decode_any(name, &bytes[..length]).is_err(), "{name} cut to {length}");
+            assert!(
+                decode_any(name, &bytes[..length]).is_err(),
+                "{name} cut to {length}"
+            );
         }
         let longer = [bytes.as_slice(), &[0]].concat();
-        assert!(decode_any(name, &longer).is_err(), "{name} with a byte more");
+        assert!(
+            decode_any(name, &longer).is_err(),
+            "{name} with a byte more"
+        );
     }
 }
 
 /// No bit of a frame, and none of a part's header, can be changed on the way.
 #[test]
 fn changed_frames_are_refused() {
-    for (name, bytes) in messages().into_iter().filter(|(name, _)| name.starts_with("frame")) {
+    for (name, bytes) in messages()
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("frame"))
+    {
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
@@ -209,25 +301,39 @@ fn changed_frames_are_refused() {
 
 #[test]
 fn a_frame_signed_by_another_than_its_origin_is_refused() {
-    let genuine = Frame::sign(&identity(), mesh(), header(Kind::Beat), None).1.to_vec();
+    let genuine = Frame::sign(&identity(), mesh(), header(Kind::Beat), None)
+        .1
+        .to_vec();
     let other = Identity::from_bytes([8; 32]);
-    let forged_header = Header { replica: other.replica(), ..header(Kind::Beat) };
+    let forged_header = Header {
+        replica: other.replica(),
+        ..header(Kind::Beat)
+    };
     let forged = Frame::sign(&other, mesh(), forged_header, None).1.to_vec();
     // The forger's signature under the origin's header.
     let spliced = [&genuine[..genuine.len() - 64], &forged[forged.len() - 64..]].concat();
-    assert_eq!(Frame::decode(&spliced, &mesh()), Err(DecodeError::Signature));
+    assert_eq!(
+        Frame::decode(&spliced, &mesh()),
+        Err(DecodeError::Signature)
+    );
 }
 
 #[test]
 fn a_frame_of_another_mesh_is_refused() {
     let other = MeshId::derive(&MeshKey::from_bytes([9; 32]), "other");
-    assert_eq!(Frame::decode(&delta_frame(), &other), Err(DecodeError::Mesh));
+    assert_eq!(
+        Frame::decode(&delta_frame(), &other),
+        Err(DecodeError::Mesh)
+    );
 }
 
 #[test]
 fn oversize_frames_are_refused_unread() {
     let bytes = vec![1; MAX_FRAME_BYTES + 1];
-    assert!(matches!(Frame::decode(&bytes, &mesh()), Err(DecodeError::TooLong { .. })));
+    assert!(matches!(
+        Frame::decode(&bytes, &mesh()),
+        Err(DecodeError::TooLong { .. })
+    ));
 }
 
 /// Lengths that promise far more than there is.

@@ -141,7 +141,14 @@ impl Asterisk {
     /// # Errors
     /// See [`AsteriskError`]; nothing is changed then.
     pub async fn start(mesh: Mesh, config: AsteriskConfig) -> Result<Self, AsteriskError> {
-        let Prepared { target, to, socket, ledger, clock, seed } = prepare(&config, config.listen).await?;
+        let Prepared {
+            target,
+            to,
+            socket,
+            ledger,
+            clock,
+            seed,
+        } = prepare(&config, config.listen).await?;
         let own = mesh.id();
         let endpoints: BTreeSet<String> = [target.user.clone(), config.username.clone()].into();
         let timing = config.timing;
@@ -197,7 +204,14 @@ impl Asterisk {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(worker.run(statements, stopped));
         let stop = Mutex::new(Some(stop));
-        Ok(Self { listen, published: reader, link: link_shared, reconciler, stop, task })
+        Ok(Self {
+            listen,
+            published: reader,
+            link: link_shared,
+            reconciler,
+            stop,
+            task,
+        })
     }
 
     /// Where the PBX publishes to, with the port it got when 0 was asked.
@@ -214,7 +228,11 @@ impl Asterisk {
     pub async fn ready(&self) {
         let mut published = self.published.clone();
         // Ended before it was ready: it never will be.
-        if published.wait_for(|published| published.dumped).await.is_err() {
+        if published
+            .wait_for(|published| published.dumped)
+            .await
+            .is_err()
+        {
             std::future::pending().await
         }
     }
@@ -223,7 +241,10 @@ impl Asterisk {
     pub fn status(&self) -> AsteriskStatus {
         let published = self.published.borrow().clone();
         let counters = self.link.counters();
-        let reconciler = self.reconciler.lock().expect("no holder of this lock panics");
+        let reconciler = self
+            .reconciler
+            .lock()
+            .expect("no holder of this lock panics");
         AsteriskStatus {
             standing: published.standing,
             eid: published.eid,
@@ -242,9 +263,18 @@ impl Asterisk {
 
     /// What the PBX was told of a device, by EID, and when.
     pub fn told(&self, device: &str) -> Vec<Told> {
-        let rows = self.reconciler.lock().expect("no holder of this lock panics").told(device);
+        let rows = self
+            .reconciler
+            .lock()
+            .expect("no holder of this lock panics")
+            .told(device);
         let told = rows.into_iter().filter_map(|(eid, row)| match row.telling {
-            Telling::State(state) => Some(Told { eid, state, at: row.at, pending: row.pending }),
+            Telling::State(state) => Some(Told {
+                eid,
+                state,
+                at: row.at,
+                pending: row.pending,
+            }),
             Telling::Counts(..) => None,
         });
         told.collect()
@@ -257,7 +287,11 @@ impl Asterisk {
     /// Dropping the future half-way does not stop the withdrawal.
     pub async fn shutdown(self) -> usize {
         let (done, left) = oneshot::channel();
-        let stop = self.stop.lock().expect("no holder of this lock panics").take();
+        let stop = self
+            .stop
+            .lock()
+            .expect("no holder of this lock panics")
+            .take();
         match stop.map(|stop| stop.send(done)) {
             Some(Ok(())) => left.await.unwrap_or_default(),
             _ => 0,
@@ -288,17 +322,20 @@ async fn prepare(config: &AsteriskConfig, listen: SocketAddr) -> Result<Prepared
     config.timing.check()?;
     let server = config.server()?;
     let to = resolve(server.host_port, listen).await?;
-    let bind = |cause| AsteriskError::Bind { address: listen, cause };
+    let bind = |cause| AsteriskError::Bind {
+        address: listen,
+        cause,
+    };
     let socket = UdpSocket::bind(listen).await.map_err(bind)?;
     let mut sent_by = socket.local_addr().map_err(bind)?;
     if sent_by.ip().is_unspecified() {
         sent_by.set_ip(source_ip(to).await.map_err(bind)?);
     }
     let ledger = Ledger::open(&config.ledger)?;
-    let credentials = config
-        .password
-        .as_ref()
-        .map(|password| Credentials { username: config.username.clone(), password: password.reveal().to_owned() });
+    let credentials = config.password.as_ref().map(|password| Credentials {
+        username: config.username.clone(),
+        password: password.reveal().to_owned(),
+    });
     let target = Target {
         // Without parameters: the recorded digest covers the URI as it stands on the request line.
         uri: config.server.clone(),
@@ -312,25 +349,43 @@ async fn prepare(config: &AsteriskConfig, listen: SocketAddr) -> Result<Prepared
     let seed = match getrandom::fill(&mut seed) {
         Ok(()) => u64::from_le_bytes(seed),
         Err(_) => {
-            let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let time = SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
             time.as_secs() ^ u64::from(time.subsec_nanos()) << 32
         }
     };
-    Ok(Prepared { target, to, socket, ledger, clock: Clock::new(), seed })
+    Ok(Prepared {
+        target,
+        to,
+        socket,
+        ledger,
+        clock: Clock::new(),
+        seed,
+    })
 }
 
 async fn resolve(host: String, listen: SocketAddr) -> Result<SocketAddr, AsteriskError> {
-    let found = tokio::net::lookup_host(&host).await.map(|mut found| found.find(|to| to.is_ipv4() == listen.is_ipv4()));
+    let found = tokio::net::lookup_host(&host)
+        .await
+        .map(|mut found| found.find(|to| to.is_ipv4() == listen.is_ipv4()));
     match found {
         Ok(Some(to)) => Ok(to),
         Ok(None) => Err(AsteriskError::Resolve { host, cause: None }),
-        Err(cause) => Err(AsteriskError::Resolve { host, cause: Some(cause) }),
+        Err(cause) => Err(AsteriskError::Resolve {
+            host,
+            cause: Some(cause),
+        }),
     }
 }
 
 /// Our address as `to` sees it: a socket that is connected knows, and sends nothing for it.
 async fn source_ip(to: SocketAddr) -> std::io::Result<IpAddr> {
-    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr = if to.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
     let socket = UdpSocket::bind((any, 0)).await?;
     socket.connect(to).await?;
     Ok(socket.local_addr()?.ip())

@@ -38,7 +38,10 @@ impl Delta {
             return Err(DeltaError::SeqTooGreat(self.upto));
         }
         if self.base > self.upto || (self.reset.is_some() && self.base != 0) {
-            return Err(DeltaError::Base { base: self.base, upto: self.upto });
+            return Err(DeltaError::Base {
+                base: self.base,
+                upto: self.upto,
+            });
         }
         if self.reset.is_some_and(|watermark| watermark > self.upto) {
             return Err(DeltaError::Watermark { upto: self.upto });
@@ -46,7 +49,11 @@ impl Delta {
         let mut after = self.base;
         for (_, entry) in &self.entries {
             if entry.seq() <= after || entry.seq() > self.upto {
-                return Err(DeltaError::Entry { seq: entry.seq(), after, upto: self.upto });
+                return Err(DeltaError::Entry {
+                    seq: entry.seq(),
+                    after,
+                    upto: self.upto,
+                });
             }
             after = entry.seq();
         }

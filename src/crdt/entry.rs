@@ -37,7 +37,10 @@ struct Mark {
 impl Entry {
     /// The write numbered `seq`, made at `hlc`.
     pub fn new(seq: u64, hlc: Hlc, content: Content) -> Self {
-        Self(LWWReg { val: content, marker: Mark { seq, hlc } })
+        Self(LWWReg {
+            val: content,
+            marker: Mark { seq, hlc },
+        })
     }
 
     /// Number of the write within its origin and shard, from 1.
@@ -95,10 +98,20 @@ mod tests {
     use super::*;
 
     fn entry() -> impl Strategy<Value = Entry> {
-        (0u64..3, 0u64..2, proptest::option::of(0u8..3), 0u8..2).prop_map(|(seq, hlc, value, source)| {
-            let value = value.map(|byte| Value::from_bytes(&[byte]).expect("short"));
-            Entry::new(seq, Hlc(hlc), Content { value, source: Source(source), over: None })
-        })
+        (0u64..3, 0u64..2, proptest::option::of(0u8..3), 0u8..2).prop_map(
+            |(seq, hlc, value, source)| {
+                let value = value.map(|byte| Value::from_bytes(&[byte]).expect("short"));
+                Entry::new(
+                    seq,
+                    Hlc(hlc),
+                    Content {
+                        value,
+                        source: Source(source),
+                        over: None,
+                    },
+                )
+            },
+        )
     }
 
     fn merged(mut a: Entry, b: Entry) -> Entry {

@@ -11,7 +11,9 @@ use crate::model::{Incarnation, ReplicaId};
 /// How far one origin's writes are known without gaps.
 ///
 /// Ordered by incarnation, then by seq: a later life always knows more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Head {
     /// The origin's life.
     pub incarnation: Incarnation,
@@ -37,7 +39,9 @@ impl Heads {
 
     /// All heads, ordered by replica and shard.
     pub fn iter(&self) -> impl Iterator<Item = (ReplicaId, u16, Head)> {
-        self.0.iter().map(|((replica, shard), head)| (*replica, *shard, *head))
+        self.0
+            .iter()
+            .map(|((replica, shard), head)| (*replica, *shard, *head))
     }
 }
 
@@ -65,7 +69,10 @@ mod tests {
         proptest::collection::vec((0u8..3, 0u16..2, 0u64..3, 0u64..4), 0..6).prop_map(|all| {
             let mut heads = Heads::default();
             for (replica, shard, incarnation, seq) in all {
-                let head = Head { incarnation: Incarnation(incarnation), seq };
+                let head = Head {
+                    incarnation: Incarnation(incarnation),
+                    seq,
+                };
                 heads.raise(ReplicaId::from_public_key([replica; 32]), shard, head);
             }
             heads

@@ -14,7 +14,11 @@ impl Hlc {
 
     /// The first stamp of millisecond `wall_ms`; times beyond 48 bits become the greatest.
     pub const fn from_wall_ms(wall_ms: u64) -> Self {
-        if wall_ms >= 1 << 48 { Self(u64::MAX << 16) } else { Self(wall_ms << 16) }
+        if wall_ms >= 1 << 48 {
+            Self(u64::MAX << 16)
+        } else {
+            Self(wall_ms << 16)
+        }
     }
 
     /// Its wall time, in ms since the Unix epoch.

@@ -59,7 +59,10 @@ pub struct Page {
 impl OriginMap {
     /// An empty map of one life.
     pub fn new(incarnation: Incarnation) -> Self {
-        Self { incarnation, ..Self::default() }
+        Self {
+            incarnation,
+            ..Self::default()
+        }
     }
 
     /// Writes as the origin itself. Returns the seq of the write.
@@ -72,7 +75,11 @@ impl OriginMap {
     /// Accepts a delta from anyone: rules 1, 2, 3 and 5 of [`crate::crdt`] (rule 4 is the caller's, who keeps what
     /// comes back as [`Accepted::Early`]).
     pub fn accept(&mut self, delta: Delta) -> Accepted {
-        debug_assert_eq!(delta.check(), Ok(()), "deltas are checked where they are decoded");
+        debug_assert_eq!(
+            delta.check(),
+            Ok(()),
+            "deltas are checked where they are decoded"
+        );
         if delta.incarnation < self.incarnation {
             return Accepted::Old;
         }
@@ -115,10 +122,15 @@ impl OriginMap {
             self.put(key, entry);
         }
         let differs = |key: &Key, entry: &Entry| self.get(key).map(Entry::seq) != Some(entry.seq());
-        let mut changed: Vec<Key> =
-            old.live().filter(|(key, entry)| differs(key, entry)).map(|(key, _)| key.clone()).collect();
+        let mut changed: Vec<Key> = old
+            .live()
+            .filter(|(key, entry)| differs(key, entry))
+            .map(|(key, _)| key.clone())
+            .collect();
         changed.extend(
-            self.live().filter(|(key, _)| old.get(key).is_none_or(Entry::is_tombstone)).map(|(key, _)| key.clone()),
+            self.live()
+                .filter(|(key, _)| old.get(key).is_none_or(Entry::is_tombstone))
+                .map(|(key, _)| key.clone()),
         );
         changed
     }
@@ -128,9 +140,14 @@ impl OriginMap {
     pub fn collect(&mut self, seqs: impl IntoIterator<Item = u64>) -> usize {
         let mut collected = 0;
         for seq in seqs {
-            let Some(slot) = self.by_seq.get(&seq).copied() else { continue };
+            let Some(slot) = self.by_seq.get(&seq).copied() else {
+                continue;
+            };
             if self.at(slot).1.is_tombstone() {
-                assert!(seq <= self.head, "a tombstone above the head cannot be stored");
+                assert!(
+                    seq <= self.head,
+                    "a tombstone above the head cannot be stored"
+                );
                 self.remove(slot);
                 self.watermark = self.watermark.max(seq);
                 collected += 1;
@@ -142,8 +159,14 @@ impl OriginMap {
     /// The entries after `base`, in ascending seq, as long as they come to at most `budget_bytes` (one entry
     /// is always given). Tombstones included.
     pub fn page(&self, base: u64, budget_bytes: usize) -> Page {
-        let mut page = Page { entries: Vec::new(), bytes: 0, last: true };
-        let after = self.by_seq.range((std::ops::Bound::Excluded(base), std::ops::Bound::Unbounded));
+        let mut page = Page {
+            entries: Vec::new(),
+            bytes: 0,
+            last: true,
+        };
+        let after = self
+            .by_seq
+            .range((std::ops::Bound::Excluded(base), std::ops::Bound::Unbounded));
         for (_, slot) in after {
             let (key, entry) = self.at(*slot);
             let bytes = entry_cost(key, entry);
@@ -164,12 +187,19 @@ impl OriginMap {
 
     /// All keys with a value, in no particular but a reproducible order.
     pub fn live(&self) -> impl Iterator<Item = (&Key, &Entry)> {
-        self.slots.iter().flatten().filter(|(_, entry)| !entry.is_tombstone()).map(|(key, entry)| (key, entry))
+        self.slots
+            .iter()
+            .flatten()
+            .filter(|(_, entry)| !entry.is_tombstone())
+            .map(|(key, entry)| (key, entry))
     }
 
     /// The seqs of all tombstones, ascending.
     pub fn tombstones(&self) -> impl Iterator<Item = u64> {
-        self.by_seq.iter().filter(|(_, slot)| self.at(**slot).1.is_tombstone()).map(|(seq, _)| *seq)
+        self.by_seq
+            .iter()
+            .filter(|(_, slot)| self.at(**slot).1.is_tombstone())
+            .map(|(seq, _)| *seq)
     }
 
     /// The origin's life.
@@ -216,7 +246,9 @@ impl OriginMap {
         let slot = match self.find(&key) {
             Some(slot) => {
                 self.uncount(slot);
-                let (_, held) = self.slots[slot as usize].as_mut().expect("an indexed slot is filled");
+                let (_, held) = self.slots[slot as usize]
+                    .as_mut()
+                    .expect("an indexed slot is filled");
                 held.merge(entry);
                 slot
             }
@@ -231,13 +263,16 @@ impl OriginMap {
             Some(slot) => slot,
             None => {
                 self.slots.push(None);
-                u32::try_from(self.slots.len() - 1).expect("entries per origin are limited far below 2^32")
+                u32::try_from(self.slots.len() - 1)
+                    .expect("entries per origin are limited far below 2^32")
             }
         };
         self.slots[slot as usize] = Some((key, entry));
         let slots = &self.slots;
         let rehash = |other: &u32| {
-            let (key, _) = slots[*other as usize].as_ref().expect("an indexed slot is filled");
+            let (key, _) = slots[*other as usize]
+                .as_ref()
+                .expect("an indexed slot is filled");
             hash_key(key)
         };
         self.by_key.insert_unique(hash, slot, rehash);
@@ -246,8 +281,13 @@ impl OriginMap {
 
     fn remove(&mut self, slot: u32) {
         self.uncount(slot);
-        let (key, _) = self.slots[slot as usize].take().expect("an indexed slot is filled");
-        if let Ok(found) = self.by_key.find_entry(hash_key(&key), |other| *other == slot) {
+        let (key, _) = self.slots[slot as usize]
+            .take()
+            .expect("an indexed slot is filled");
+        if let Ok(found) = self
+            .by_key
+            .find_entry(hash_key(&key), |other| *other == slot)
+        {
             found.remove();
         }
         self.free.push(slot);
@@ -258,7 +298,10 @@ impl OriginMap {
         let (seq, bytes, item) = (entry.seq(), entry_cost(key, entry), item_hash(key, entry));
         let tombstone = entry.is_tombstone();
         let before = self.by_seq.insert(seq, slot);
-        assert!(before.is_none(), "one dot has one content, so one seq names one key");
+        assert!(
+            before.is_none(),
+            "one dot has one content, so one seq names one key"
+        );
         if tombstone {
             self.tombstone_bytes += bytes;
         } else {
@@ -283,11 +326,15 @@ impl OriginMap {
     }
 
     fn find(&self, key: &Key) -> Option<u32> {
-        self.by_key.find(hash_key(key), |slot| self.at(*slot).0 == *key).copied()
+        self.by_key
+            .find(hash_key(key), |slot| self.at(*slot).0 == *key)
+            .copied()
     }
 
     fn at(&self, slot: u32) -> &(Key, Entry) {
-        self.slots[slot as usize].as_ref().expect("an indexed slot is filled")
+        self.slots[slot as usize]
+            .as_ref()
+            .expect("an indexed slot is filled")
     }
 }
 
@@ -327,8 +374,19 @@ impl CmRDT for OriginMap {
 
 impl std::fmt::Debug for OriginMap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} head {} watermark {} ", self.incarnation, self.head, self.watermark)?;
-        f.debug_map().entries(self.by_seq.values().map(|slot| self.at(*slot)).map(|(k, e)| (k, e))).finish()
+        write!(
+            f,
+            "{:?} head {} watermark {} ",
+            self.incarnation, self.head, self.watermark
+        )?;
+        f.debug_map()
+            .entries(
+                self.by_seq
+                    .values()
+                    .map(|slot| self.at(*slot))
+                    .map(|(k, e)| (k, e)),
+            )
+            .finish()
     }
 }
 
@@ -351,7 +409,10 @@ fn hash_key(key: &Key) -> u64 {
 fn item_hash(key: &Key, entry: &Entry) -> u128 {
     let Some(value) = entry.value() else { return 0 };
     let mut hasher = Sha256::new();
-    hasher.update([key.space().0, u8::try_from(key.name().len()).expect("keys are at most 255 bytes")]);
+    hasher.update([
+        key.space().0,
+        u8::try_from(key.name().len()).expect("keys are at most 255 bytes"),
+    ]);
     hasher.update(key.name());
     hasher.update(entry.seq().to_le_bytes());
     hasher.update(entry.hlc().0.to_le_bytes());

@@ -35,12 +35,19 @@ pub struct Stamp {
 impl Stamp {
     /// The write this stamp belongs to.
     pub fn dot(&self) -> Dot {
-        Dot { replica: self.replica, incarnation: self.incarnation, seq: self.seq }
+        Dot {
+            replica: self.replica,
+            incarnation: self.incarnation,
+            seq: self.seq,
+        }
     }
 
     /// The writer.
     pub fn origin(&self) -> Origin {
-        Origin { replica: self.replica, incarnation: self.incarnation }
+        Origin {
+            replica: self.replica,
+            incarnation: self.incarnation,
+        }
     }
 }
 
@@ -67,15 +74,17 @@ mod tests {
 
     /// Few values of each field, so that equal stamps with different values are common.
     fn register() -> impl Strategy<Value = Register> {
-        (0u64..3, 0u8..2, 0u64..2, 0u64..2, 0u8..3).prop_map(|(hlc, replica, incarnation, seq, value)| Register {
-            val: Value::from_bytes(&[value]).expect("short"),
-            marker: Stamp {
-                hlc: Hlc(hlc),
-                replica: ReplicaId::from_public_key([replica; 32]),
-                incarnation: Incarnation(incarnation),
-                seq,
+        (0u64..3, 0u8..2, 0u64..2, 0u64..2, 0u8..3).prop_map(
+            |(hlc, replica, incarnation, seq, value)| Register {
+                val: Value::from_bytes(&[value]).expect("short"),
+                marker: Stamp {
+                    hlc: Hlc(hlc),
+                    replica: ReplicaId::from_public_key([replica; 32]),
+                    incarnation: Incarnation(incarnation),
+                    seq,
+                },
             },
-        })
+        )
     }
 
     proptest! {
@@ -99,14 +108,27 @@ mod tests {
     /// The counterexample that rules out the bare register: it keeps whichever value came first.
     #[test]
     fn bare_lww_registers_diverge_on_equal_stamps() {
-        let stamp =
-            Stamp { hlc: Hlc(1), replica: ReplicaId::from_public_key([1; 32]), incarnation: Incarnation(1), seq: 1 };
-        let one = Register { val: Value::from_bytes(b"1").expect("short"), marker: stamp };
-        let two = Register { val: Value::from_bytes(b"2").expect("short"), marker: stamp };
+        let stamp = Stamp {
+            hlc: Hlc(1),
+            replica: ReplicaId::from_public_key([1; 32]),
+            incarnation: Incarnation(1),
+            seq: 1,
+        };
+        let one = Register {
+            val: Value::from_bytes(b"1").expect("short"),
+            marker: stamp,
+        };
+        let two = Register {
+            val: Value::from_bytes(b"2").expect("short"),
+            marker: stamp,
+        };
         let (mut here, mut there) = (one.clone(), two.clone());
         here.merge(two.clone());
         there.merge(one.clone());
         assert_ne!(here, there);
-        assert_eq!(merge_registers(one.clone(), two.clone()), merge_registers(two, one));
+        assert_eq!(
+            merge_registers(one.clone(), two.clone()),
+            merge_registers(two, one)
+        );
     }
 }

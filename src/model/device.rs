@@ -112,7 +112,11 @@ impl DeviceState {
         if (self == Self::Ringing && talking(other)) || (other == Self::Ringing && talking(self)) {
             return Self::RingInUse;
         }
-        if self.rank() >= other.rank() { self } else { other }
+        if self.rank() >= other.rank() {
+            self
+        } else {
+            other
+        }
     }
 
     /// The aggregate of any number of states; `Invalid` when there are none.
@@ -166,17 +170,67 @@ mod tests {
 
     /// The 81 expectations of Asterisk's own unit test (`tests/test_devicestate.c`), rows and columns in the
     /// order of `ORDER`.
-    const ORDER: [DeviceState; 9] = [Unknown, NotInUse, InUse, Busy, Invalid, Unavailable, Ringing, RingInUse, OnHold];
+    const ORDER: [DeviceState; 9] = [
+        Unknown,
+        NotInUse,
+        InUse,
+        Busy,
+        Invalid,
+        Unavailable,
+        Ringing,
+        RingInUse,
+        OnHold,
+    ];
     const EXPECTED: [[DeviceState; 9]; 9] = [
-        [Unknown, NotInUse, InUse, Busy, Unknown, Unavailable, Ringing, RingInUse, OnHold],
-        [NotInUse, NotInUse, InUse, Busy, NotInUse, NotInUse, Ringing, RingInUse, OnHold],
-        [InUse, InUse, InUse, Busy, InUse, InUse, RingInUse, RingInUse, InUse],
-        [Busy, Busy, Busy, Busy, Busy, Busy, RingInUse, RingInUse, Busy],
-        [Unknown, NotInUse, InUse, Busy, Invalid, Unavailable, Ringing, RingInUse, OnHold],
-        [Unavailable, NotInUse, InUse, Busy, Unavailable, Unavailable, Ringing, RingInUse, OnHold],
-        [Ringing, Ringing, RingInUse, RingInUse, Ringing, Ringing, Ringing, RingInUse, RingInUse],
+        [
+            Unknown,
+            NotInUse,
+            InUse,
+            Busy,
+            Unknown,
+            Unavailable,
+            Ringing,
+            RingInUse,
+            OnHold,
+        ],
+        [
+            NotInUse, NotInUse, InUse, Busy, NotInUse, NotInUse, Ringing, RingInUse, OnHold,
+        ],
+        [
+            InUse, InUse, InUse, Busy, InUse, InUse, RingInUse, RingInUse, InUse,
+        ],
+        [
+            Busy, Busy, Busy, Busy, Busy, Busy, RingInUse, RingInUse, Busy,
+        ],
+        [
+            Unknown,
+            NotInUse,
+            InUse,
+            Busy,
+            Invalid,
+            Unavailable,
+            Ringing,
+            RingInUse,
+            OnHold,
+        ],
+        [
+            Unavailable,
+            NotInUse,
+            InUse,
+            Busy,
+            Unavailable,
+            Unavailable,
+            Ringing,
+            RingInUse,
+            OnHold,
+        ],
+        [
+            Ringing, Ringing, RingInUse, RingInUse, Ringing, Ringing, Ringing, RingInUse, RingInUse,
+        ],
         [RingInUse; 9],
-        [OnHold, OnHold, InUse, Busy, OnHold, OnHold, RingInUse, RingInUse, OnHold],
+        [
+            OnHold, OnHold, InUse, Busy, OnHold, OnHold, RingInUse, RingInUse, OnHold,
+        ],
     ];
 
     #[test]

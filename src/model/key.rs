@@ -144,8 +144,14 @@ mod tests {
         assert!(Key::new(SpaceId::DEVICES, "PJSIP/100").is_ok());
         assert!(Key::new(SpaceId::DEVICES, "é".repeat(127)).is_ok());
         assert_eq!(Key::new(SpaceId::DEVICES, ""), Err(KeyError::Empty));
-        assert_eq!(Key::new(SpaceId::DEVICES, "x".repeat(256)), Err(KeyError::TooLong { bytes: 256 }));
-        assert_eq!(Key::new(SpaceId::DEVICES, "a\r\nb"), Err(KeyError::Control('\r')));
+        assert_eq!(
+            Key::new(SpaceId::DEVICES, "x".repeat(256)),
+            Err(KeyError::TooLong { bytes: 256 })
+        );
+        assert_eq!(
+            Key::new(SpaceId::DEVICES, "a\r\nb"),
+            Err(KeyError::Control('\r'))
+        );
     }
 
     #[test]

@@ -56,7 +56,9 @@ impl fmt::Display for MailboxName {
 }
 
 /// How many messages wait: new and old, and how many of each are urgent on top.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub struct MessageCounts {
     /// Not heard yet.
     pub new: u32,
@@ -73,14 +75,26 @@ pub struct MessageCounts {
 impl MessageCounts {
     /// Counts without urgent messages.
     pub const fn new(new: u32, old: u32) -> Self {
-        Self { new, old, urgent_new: 0, urgent_old: 0 }
+        Self {
+            new,
+            old,
+            urgent_new: 0,
+            urgent_old: 0,
+        }
     }
 
     /// Refuses counts above [`MAX_MESSAGE_COUNT`]; nothing is clamped.
     pub fn checked(self) -> Result<Self, CountsError> {
-        let fields =
-            [("new", self.new), ("old", self.old), ("urgent_new", self.urgent_new), ("urgent_old", self.urgent_old)];
-        match fields.into_iter().find(|(_, count)| *count > MAX_MESSAGE_COUNT) {
+        let fields = [
+            ("new", self.new),
+            ("old", self.old),
+            ("urgent_new", self.urgent_new),
+            ("urgent_old", self.urgent_old),
+        ];
+        match fields
+            .into_iter()
+            .find(|(_, count)| *count > MAX_MESSAGE_COUNT)
+        {
             Some((field, count)) => Err(CountsError { field, count }),
             None => Ok(self),
         }
@@ -103,7 +117,11 @@ impl fmt::Display for MessageCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} new, {} old", self.new, self.old)?;
         if (self.urgent_new, self.urgent_old) != (0, 0) {
-            write!(f, " (urgent: {} new, {} old)", self.urgent_new, self.urgent_old)?;
+            write!(
+                f,
+                " (urgent: {} new, {} old)",
+                self.urgent_new, self.urgent_old
+            )?;
         }
         Ok(())
     }
@@ -124,7 +142,10 @@ mod tests {
     #[test]
     fn a_mailbox_without_context_is_in_the_default_one() {
         for text in ["100", "100@", "100@default"] {
-            assert_eq!(text.parse::<MailboxName>().expect(text).as_str(), "100@default");
+            assert_eq!(
+                text.parse::<MailboxName>().expect(text).as_str(),
+                "100@default"
+            );
         }
     }
 
@@ -138,6 +159,10 @@ mod tests {
     #[test]
     fn counts_beyond_what_a_pbx_can_hold_are_refused() {
         assert!(MessageCounts::new(MAX_MESSAGE_COUNT, 0).checked().is_ok());
-        assert!(MessageCounts::new(0, MAX_MESSAGE_COUNT + 1).checked().is_err());
+        assert!(
+            MessageCounts::new(0, MAX_MESSAGE_COUNT + 1)
+                .checked()
+                .is_err()
+        );
     }
 }

@@ -49,8 +49,14 @@ impl NodeRecord {
     /// # Errors
     /// When the name is empty, name or text are longer than [`MAX_ATTRIBUTE_BYTES`], or there would be more
     /// than [`MAX_ATTRIBUTES`]. Nothing is changed then.
-    pub fn set_attribute(&mut self, name: &str, text: Option<&str>) -> Result<bool, AttributeError> {
-        let Some(text) = text else { return Ok(self.attributes.remove(name).is_some()) };
+    pub fn set_attribute(
+        &mut self,
+        name: &str,
+        text: Option<&str>,
+    ) -> Result<bool, AttributeError> {
+        let Some(text) = text else {
+            return Ok(self.attributes.remove(name).is_some());
+        };
         if name.is_empty() || name.len() > MAX_ATTRIBUTE_BYTES {
             return Err(AttributeError::Name { bytes: name.len() });
         }
@@ -60,7 +66,11 @@ impl NodeRecord {
         if !self.attributes.contains_key(name) && self.attributes.len() >= MAX_ATTRIBUTES {
             return Err(AttributeError::TooMany);
         }
-        Ok(self.attributes.insert(name.to_owned(), text.to_owned()).as_deref() != Some(text))
+        Ok(self
+            .attributes
+            .insert(name.to_owned(), text.to_owned())
+            .as_deref()
+            != Some(text))
     }
 }
 
@@ -95,7 +105,10 @@ mod tests {
         for n in 0..MAX_ATTRIBUTES {
             assert_eq!(record.set_attribute(&n.to_string(), Some("x")), Ok(true));
         }
-        assert_eq!(record.set_attribute("one more", Some("x")), Err(AttributeError::TooMany));
+        assert_eq!(
+            record.set_attribute("one more", Some("x")),
+            Err(AttributeError::TooMany)
+        );
         assert_eq!(record.set_attribute("3", Some("x")), Ok(false));
         assert_eq!(record.set_attribute("3", None), Ok(true));
         assert!(record.set_attribute("3", Some(&"x".repeat(256))).is_err());

@@ -54,8 +54,12 @@ impl Pattern {
                 }
                 _ => {}
             }
-            let Some((after_star, from)) = retry else { return false };
-            let Some(swallowed) = from.chars().next() else { return false };
+            let Some((after_star, from)) = retry else {
+                return false;
+            };
+            let Some(swallowed) = from.chars().next() else {
+                return false;
+            };
             text = &from[swallowed.len_utf8()..];
             glob = after_star;
             retry = Some((after_star, text));

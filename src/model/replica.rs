@@ -65,7 +65,9 @@ impl FromStr for ReplicaId {
         if text.len() > 64 {
             return Err(ParseReplicaIdError);
         }
-        let bytes = bs58::decode(text).into_vec().map_err(|_| ParseReplicaIdError)?;
+        let bytes = bs58::decode(text)
+            .into_vec()
+            .map_err(|_| ParseReplicaIdError)?;
         Self::from_peer_id_bytes(&bytes).ok_or(ParseReplicaIdError)
     }
 }
@@ -125,8 +127,17 @@ mod tests {
 
     #[test]
     fn foreign_text_is_no_replica_id() {
-        for text in ["", "12D3KooW", "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N", &"1".repeat(10_000)] {
-            assert_eq!(text.parse::<ReplicaId>(), Err(ParseReplicaIdError), "{text}");
+        for text in [
+            "",
+            "12D3KooW",
+            "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N",
+            &"1".repeat(10_000),
+        ] {
+            assert_eq!(
+                text.parse::<ReplicaId>(),
+                Err(ParseReplicaIdError),
+                "{text}"
+            );
         }
     }
 

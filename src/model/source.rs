@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 ///
 /// A source can be marked down in the node's own record; its entries are then shown stale although the node
 /// itself is alive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Source(pub u8);
 
 impl Source {

@@ -81,7 +81,11 @@ impl fmt::Debug for Value {
         for byte in self.0.iter().take(24) {
             write!(f, "{byte:02x}")?;
         }
-        if self.0.len() > 24 { write!(f, "… ({} bytes)", self.0.len()) } else { Ok(()) }
+        if self.0.len() > 24 {
+            write!(f, "… ({} bytes)", self.0.len())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -98,7 +102,12 @@ mod tests {
 
     #[test]
     fn counts_read_back() {
-        let counts = MessageCounts { new: 3, old: 70_000, urgent_new: 1, urgent_old: 0 };
+        let counts = MessageCounts {
+            new: 3,
+            old: 70_000,
+            urgent_new: 1,
+            urgent_old: 0,
+        };
         assert_eq!(Value::from(counts).decode(), Some(counts));
     }
 
@@ -106,13 +115,24 @@ mod tests {
     fn trailing_bytes_are_no_value() {
         let mut bytes = Value::from(MessageCounts::new(1, 2)).as_bytes().to_vec();
         bytes.push(0);
-        assert_eq!(Value::from_bytes(&bytes).expect("short").decode::<MessageCounts>(), None);
+        assert_eq!(
+            Value::from_bytes(&bytes)
+                .expect("short")
+                .decode::<MessageCounts>(),
+            None
+        );
     }
 
     #[test]
     fn a_state_of_a_newer_version_reads_as_unknown() {
-        assert_eq!(Value::from_bytes(&[77]).expect("short").device_state(), DeviceState::Unknown);
-        assert_eq!(Value::from(DeviceState::OnHold).device_state(), DeviceState::OnHold);
+        assert_eq!(
+            Value::from_bytes(&[77]).expect("short").device_state(),
+            DeviceState::Unknown
+        );
+        assert_eq!(
+            Value::from(DeviceState::OnHold).device_state(),
+            DeviceState::OnHold
+        );
     }
 
     #[test]

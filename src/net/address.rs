@@ -24,7 +24,10 @@ pub(crate) fn parse_join_address(text: &str) -> Result<String, AddressError> {
         return Err(refuse(text, "port 0 cannot be dialled"));
     }
     if ip(&address).is_some_and(|ip| ip.is_unspecified()) {
-        return Err(refuse(text, "it stands for all interfaces, which cannot be dialled"));
+        return Err(refuse(
+            text,
+            "it stands for all interfaces, which cannot be dialled",
+        ));
     }
     Ok(match peer {
         Some(peer) => format!("{address}/p2p/{peer}"),
@@ -62,7 +65,13 @@ pub(super) fn ip(address: &Multiaddr) -> Option<IpAddr> {
 
 /// The TCP port.
 pub(super) fn port(address: &Multiaddr) -> Option<u16> {
-    address.iter().find_map(|part| if let Protocol::Tcp(port) = part { Some(port) } else { None })
+    address.iter().find_map(|part| {
+        if let Protocol::Tcp(port) = part {
+            Some(port)
+        } else {
+            None
+        }
+    })
 }
 
 /// IP address and TCP port, unless it names a host.
@@ -90,7 +99,9 @@ impl Scope {
             Some(ip) if ip.is_loopback() => Self::Loopback,
             Some(IpAddr::V4(ip)) if ip.is_link_local() => Self::Link,
             Some(IpAddr::V6(ip)) if ip.is_unicast_link_local() => Self::Link,
-            Some(IpAddr::V4(ip)) if ip.is_private() || (ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64) => {
+            Some(IpAddr::V4(ip))
+                if ip.is_private() || (ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64) =>
+            {
                 Self::Private
             }
             Some(IpAddr::V6(ip)) if ip.is_unique_local() => Self::Private,
@@ -111,26 +122,43 @@ impl Scope {
 }
 
 fn parse(text: &str) -> Result<(Multiaddr, Option<ReplicaId>), AddressError> {
-    if text.starts_with('/') { parse_multiaddr(text) } else { Ok((parse_host_port(text)?, None)) }
+    if text.starts_with('/') {
+        parse_multiaddr(text)
+    } else {
+        Ok((parse_host_port(text)?, None))
+    }
 }
 
 fn parse_multiaddr(text: &str) -> Result<(Multiaddr, Option<ReplicaId>), AddressError> {
-    let address: Multiaddr = text.parse().map_err(|error| refuse(text, &format!("{error}")))?;
+    let address: Multiaddr = text
+        .parse()
+        .map_err(|error| refuse(text, &format!("{error}")))?;
     let (address, peer) = split_peer(address);
     let mut parts = address.iter();
     let host = parts.next();
     if !matches!(
         host,
-        Some(Protocol::Ip4(_) | Protocol::Ip6(_) | Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_))
+        Some(
+            Protocol::Ip4(_)
+                | Protocol::Ip6(_)
+                | Protocol::Dns(_)
+                | Protocol::Dns4(_)
+                | Protocol::Dns6(_)
+        )
     ) {
         return Err(refuse(text, "it must begin with /ip4, /ip6 or /dns"));
     }
     if !matches!(parts.next(), Some(Protocol::Tcp(_))) || parts.next().is_some() {
-        return Err(refuse(text, "only TCP is spoken: /tcp/PORT must follow the host, and at most /p2p/ID that"));
+        return Err(refuse(
+            text,
+            "only TCP is spoken: /tcp/PORT must follow the host, and at most /p2p/ID that",
+        ));
     }
     let peer = match peer {
         None => None,
-        Some(peer) => Some(replica_id(&peer).ok_or_else(|| refuse(text, "the peer is not an ed25519 key"))?),
+        Some(peer) => {
+            Some(replica_id(&peer).ok_or_else(|| refuse(text, "the peer is not an ed25519 key"))?)
+        }
     };
     Ok((address, peer))
 }
@@ -142,17 +170,26 @@ fn parse_host_port(text: &str) -> Result<Multiaddr, AddressError> {
     if text.parse::<IpAddr>().is_ok() {
         return Err(refuse(text, "the port is missing"));
     }
-    let (host, port) = text.rsplit_once(':').ok_or_else(|| refuse(text, "the port is missing"))?;
-    let port = port.parse().map_err(|_| refuse(text, "the port is not a number from 0 to 65535"))?;
+    let (host, port) = text
+        .rsplit_once(':')
+        .ok_or_else(|| refuse(text, "the port is missing"))?;
+    let port = port
+        .parse()
+        .map_err(|_| refuse(text, "the port is not a number from 0 to 65535"))?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     if host.is_empty() || host.len() > 253 || !host.chars().all(plain) {
         return Err(refuse(text, "the host is neither a name nor an IP address"));
     }
-    Ok(Multiaddr::empty().with(Protocol::Dns(host.into())).with(Protocol::Tcp(port)))
+    Ok(Multiaddr::empty()
+        .with(Protocol::Dns(host.into()))
+        .with(Protocol::Tcp(port)))
 }
 
 fn refuse(address: &str, problem: &str) -> AddressError {
-    AddressError { address: address.chars().take(256).collect(), problem: problem.to_owned() }
+    AddressError {
+        address: address.chars().take(256).collect(),
+        problem: problem.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -167,7 +204,10 @@ mod tests {
             ("192.0.2.1:4747", "/ip4/192.0.2.1/tcp/4747"),
             ("[::1]:4747", "/ip6/::1/tcp/4747"),
             ("paris.example.net:4747", "/dns/paris.example.net/tcp/4747"),
-            ("/dns4/paris.example.net/tcp/1", "/dns4/paris.example.net/tcp/1"),
+            (
+                "/dns4/paris.example.net/tcp/1",
+                "/dns4/paris.example.net/tcp/1",
+            ),
             ("/ip6/2001:db8::1/tcp/4747", "/ip6/2001:db8::1/tcp/4747"),
         ] {
             assert_eq!(parse_join_address(text).as_deref(), Ok(multiaddr));
@@ -193,7 +233,10 @@ mod tests {
             ("/ip4/192.0.2.1/udp/4747/quic-v1", "only TCP"),
             ("/unix/tmp", "must begin"),
             ("/ip4/300.0.0.1/tcp/1", "IPv4"),
-            ("/ip4/192.0.2.1/tcp/4747/p2p/QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N", "ed25519"),
+            (
+                "/ip4/192.0.2.1/tcp/4747/p2p/QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N",
+                "ed25519",
+            ),
         ] {
             let error = parse_join_address(text).expect_err(text);
             assert!(error.problem.contains(problem), "{text}: {error}");
@@ -217,7 +260,11 @@ mod tests {
         assert_eq!(scope("/ip4/100.64.0.1/tcp/1"), Scope::Private);
         assert_eq!(scope("/dns/example.net/tcp/1"), Scope::Global);
         assert!(global.holds_over(loopback) && global.holds_over(global));
-        assert!(private.holds_over(private) && private.holds_over(loopback) && !private.holds_over(global));
+        assert!(
+            private.holds_over(private)
+                && private.holds_over(loopback)
+                && !private.holds_over(global)
+        );
         assert!(loopback.holds_over(loopback) && !loopback.holds_over(private));
         assert!(!link.holds_over(link));
     }

@@ -38,7 +38,8 @@ pub(super) struct Behaviour {
     pub(super) kad: Toggle<kad::Behaviour<kad::store::MemoryStore>>,
 }
 
-pub(super) type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, WhitelistSubscriptionFilter>;
+pub(super) type Gossip =
+    gossipsub::Behaviour<gossipsub::IdentityTransform, WhitelistSubscriptionFilter>;
 
 /// Connections that have not proved anything yet, each way; further ones are dropped.
 const MAX_PENDING_CONNECTIONS: u32 = 128;
@@ -56,14 +57,22 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const PING: Duration = Duration::from_secs(5);
 
 impl Behaviour {
-    pub(super) fn new(config: &NetConfig, keypair: &Keypair, topic: &IdentTopic) -> Result<Self, StartError> {
+    pub(super) fn new(
+        config: &NetConfig,
+        keypair: &Keypair,
+        topic: &IdentTopic,
+    ) -> Result<Self, StartError> {
         #[cfg(not(feature = "mdns"))]
         if config.mdns {
-            tracing::warn!("built without feature mdns: nodes on this LAN must be joined by address");
+            tracing::warn!(
+                "built without feature mdns: nodes on this LAN must be joined by address"
+            );
         }
         #[cfg(not(feature = "kad"))]
         if config.kad {
-            tracing::warn!("built without feature kad: only join addresses and members are dialled");
+            tracing::warn!(
+                "built without feature kad: only join addresses and members are dialled"
+            );
         }
         let broken = |error: &dyn std::fmt::Display| StartError::Network(error.to_string());
         let gossip = Gossip::new_with_subscription_filter(
@@ -74,7 +83,8 @@ impl Behaviour {
         .map_err(|error| broken(&error))?;
 
         let allowed = (!config.allow.is_empty()).then(|| {
-            let mut allowed = allow_block_list::Behaviour::<allow_block_list::AllowedPeers>::default();
+            let mut allowed =
+                allow_block_list::Behaviour::<allow_block_list::AllowedPeers>::default();
             for &replica in &config.allow {
                 allowed.allow_peer(peer_id(replica));
             }
@@ -106,7 +116,12 @@ impl Behaviour {
             #[cfg(feature = "mdns")]
             mdns: config.mdns.then(|| mdns(keypair)).flatten().into(),
             #[cfg(feature = "kad")]
-            kad: if config.kad { Some(kad(config, keypair)?) } else { None }.into(),
+            kad: if config.kad {
+                Some(kad(config, keypair)?)
+            } else {
+                None
+            }
+            .into(),
         })
     }
 }
@@ -150,8 +165,11 @@ fn gossip_config() -> Result<gossipsub::Config, gossipsub::ConfigBuilderError> {
 /// Absent where the network does not allow it: the node can still be joined.
 #[cfg(feature = "mdns")]
 fn mdns(keypair: &Keypair) -> Option<mdns::tokio::Behaviour> {
-    let config =
-        mdns::Config { ttl: Duration::from_secs(120), query_interval: Duration::from_secs(20), enable_ipv6: false };
+    let config = mdns::Config {
+        ttl: Duration::from_secs(120),
+        query_interval: Duration::from_secs(20),
+        enable_ipv6: false,
+    };
     match mdns::tokio::Behaviour::new(config, keypair.public().to_peer_id()) {
         Ok(mdns) => Some(mdns),
         Err(error) => {
@@ -162,18 +180,28 @@ fn mdns(keypair: &Keypair) -> Option<mdns::tokio::Behaviour> {
 }
 
 #[cfg(feature = "kad")]
-fn kad(config: &NetConfig, keypair: &Keypair) -> Result<kad::Behaviour<kad::store::MemoryStore>, StartError> {
+fn kad(
+    config: &NetConfig,
+    keypair: &Keypair,
+) -> Result<kad::Behaviour<kad::store::MemoryStore>, StartError> {
     /// Every node of a mesh announces itself under one key; the default would keep the 20 closest.
     const MAX_PROVIDERS: usize = 1_024;
     let local = keypair.public().to_peer_id();
-    let store = kad::store::MemoryStoreConfig { max_providers_per_key: MAX_PROVIDERS, ..Default::default() };
+    let store = kad::store::MemoryStoreConfig {
+        max_providers_per_key: MAX_PROVIDERS,
+        ..Default::default()
+    };
     let mut settings = kad::Config::new(protocol(config, "kad")?);
     settings
         .set_query_timeout(Duration::from_secs(10))
         .set_provider_record_ttl(Some(Duration::from_secs(10 * 60)))
         .set_provider_publication_interval(Some(Duration::from_secs(2 * 60)))
         .set_periodic_bootstrap_interval(Some(Duration::from_secs(60)));
-    let mut kad = kad::Behaviour::with_config(local, kad::store::MemoryStore::with_config(local, store), settings);
+    let mut kad = kad::Behaviour::with_config(
+        local,
+        kad::store::MemoryStore::with_config(local, store),
+        settings,
+    );
     // A client answers nobody's questions, and without AutoNAT everyone would stay one.
     kad.set_mode(Some(kad::Mode::Server));
     Ok(kad)
@@ -187,10 +215,17 @@ mod tests {
     fn gossip_is_set_as_the_design_says() {
         let config = gossip_config().expect("the settings agree");
         let defaults = gossipsub::Config::default();
-        assert!(matches!(config.validation_mode(), gossipsub::ValidationMode::Anonymous));
+        assert!(matches!(
+            config.validation_mode(),
+            gossipsub::ValidationMode::Anonymous
+        ));
         assert!(config.validate_messages());
         assert!(config.flood_publish());
-        assert_eq!(config.mesh_n(), defaults.mesh_n(), "smaller degrees stalled links for good");
+        assert_eq!(
+            config.mesh_n(),
+            defaults.mesh_n(),
+            "smaller degrees stalled links for good"
+        );
         assert!(config.heartbeat_initial_delay() <= Duration::from_secs(1));
         assert_eq!(config.max_control_messages_sent(), 200);
         assert!(config.max_control_message_size() > defaults.max_control_message_size());
@@ -201,7 +236,12 @@ mod tests {
         let config = gossip_config().expect("the settings agree");
         let id = |data: &[u8]| {
             let topic = gossipsub::TopicHash::from_raw("t");
-            config.message_id(&gossipsub::Message { source: None, data: data.into(), sequence_number: None, topic })
+            config.message_id(&gossipsub::Message {
+                source: None,
+                data: data.into(),
+                sequence_number: None,
+                topic,
+            })
         };
         assert_eq!(id(b"frame").0.len(), 16);
         assert_ne!(id(b"frame"), id(b"frame and more"));

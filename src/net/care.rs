@@ -62,7 +62,10 @@ const MAX_PATIENCE: u32 = 5;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Action {
     /// Dial this peer. Without addresses: wherever discovery says it is.
-    Dial { peer: ReplicaId, addresses: Vec<Multiaddr> },
+    Dial {
+        peer: ReplicaId,
+        addresses: Vec<Multiaddr>,
+    },
     /// Dial whoever is there.
     Join { join: usize, address: Multiaddr },
     /// Close all connections of this peer.
@@ -110,7 +113,10 @@ pub(super) enum Failure {
     /// Nobody there, or nobody who let us in.
     Unreachable,
     /// Somebody else is there.
-    Somebody { obtained: Option<ReplicaId>, address: Multiaddr },
+    Somebody {
+        obtained: Option<ReplicaId>,
+        address: Multiaddr,
+    },
 }
 
 /// The table. See the module's description.
@@ -131,7 +137,12 @@ pub(super) struct Care {
 }
 
 impl Care {
-    pub(super) fn new(local: ReplicaId, patience: Duration, joins: Vec<Multiaddr>, seed: u64) -> Self {
+    pub(super) fn new(
+        local: ReplicaId,
+        patience: Duration,
+        joins: Vec<Multiaddr>,
+        seed: u64,
+    ) -> Self {
         let mut care = Self {
             local,
             patience,
@@ -166,7 +177,9 @@ impl Care {
 
     /// Of every peer known.
     pub(super) fn links(&self, now: Duration) -> impl Iterator<Item = (ReplicaId, Link)> {
-        self.peers.iter().map(move |(&replica, peer)| (replica, peer.link(now)))
+        self.peers
+            .iter()
+            .map(move |(&replica, peer)| (replica, peer.link(now)))
     }
 
     /// Of one peer.
@@ -182,7 +195,9 @@ impl Care {
     /// These are our own addresses: no dial goes there.
     pub(super) fn own_addresses(&mut self, own: &BTreeSet<Multiaddr>) {
         self.own.clone_from(own);
-        self.joins.iter_mut().for_each(|join| join.own = own.contains(&join.address));
+        self.joins
+            .iter_mut()
+            .for_each(|join| join.own = own.contains(&join.address));
     }
 
     /// Never again.
@@ -194,13 +209,27 @@ impl Care {
 
     /// Discovery speaks of a peer.
     #[cfg(any(feature = "mdns", feature = "kad", test))]
-    pub(super) fn found(&mut self, replica: ReplicaId, addresses: &[Multiaddr], how: FoundBy, now: Duration) {
+    pub(super) fn found(
+        &mut self,
+        replica: ReplicaId,
+        addresses: &[Multiaddr],
+        how: FoundBy,
+        now: Duration,
+    ) {
         // What is known by name only must be dialled while the search that found it still knows where it is.
-        let tie = if addresses.is_empty() { Duration::ZERO } else { self.tie_break(replica) };
+        let tie = if addresses.is_empty() {
+            Duration::ZERO
+        } else {
+            self.tie_break(replica)
+        };
         let is_new = !self.peers.contains_key(&replica);
-        let Some(peer) = self.peer(replica, how, now) else { return };
+        let Some(peer) = self.peer(replica, how, now) else {
+            return;
+        };
         (peer.found_at, peer.left) = (now, false);
-        let moved = addresses.iter().rev().fold(false, |moved, address| peer.discover(address.clone()) | moved);
+        let moved = addresses.iter().rev().fold(false, |moved, address| {
+            peer.discover(address.clone()) | moved
+        });
         // A new address is worth a dial at once, whatever the old ones did.
         if !peer.connected() && (is_new || moved) && !matches!(peer.dial, Dial::UnderWay(_)) {
             peer.failures = 0;
@@ -229,7 +258,9 @@ impl Care {
         }
         for known in members {
             let tie = self.tie_break(known.replica);
-            let Some(peer) = self.peer(known.replica, FoundBy::Member, now) else { continue };
+            let Some(peer) = self.peer(known.replica, FoundBy::Member, now) else {
+                continue;
+            };
             let moved = peer.record != known.addresses;
             if moved {
                 peer.record.clone_from(&known.addresses);
@@ -240,13 +271,19 @@ impl Care {
                 if peer.left_in.replace(known.incarnation) != Some(known.incarnation) {
                     peer.left = true;
                     if peer.connected() {
-                        self.queued.push(Action::Disconnect { peer: known.replica, why: Why::Left });
+                        self.queued.push(Action::Disconnect {
+                            peer: known.replica,
+                            why: Why::Left,
+                        });
                     }
                 }
                 continue;
             }
             peer.left = false;
-            if !peer.connected() && (moved || !was_member) && !matches!(peer.dial, Dial::UnderWay(_)) {
+            if !peer.connected()
+                && (moved || !was_member)
+                && !matches!(peer.dial, Dial::UnderWay(_))
+            {
                 peer.failures = 0;
                 peer.dial = Dial::At(now + tie);
             }
@@ -258,14 +295,31 @@ impl Care {
     /// A connection was made: by dialling `address`, or by the other. Says whether to keep it: a join address
     /// that leads to a peer we were connected to all along has told us whose it is, and that is all.
     #[must_use = "a connection that is not kept must be closed at once, or it counts as a sign of a restart"]
-    pub(super) fn connected(&mut self, replica: ReplicaId, id: ConnectionId, made: Made, now: Duration) -> bool {
-        let Made { began, address, join, how } = made;
+    pub(super) fn connected(
+        &mut self,
+        replica: ReplicaId,
+        id: ConnectionId,
+        made: Made,
+        now: Duration,
+    ) -> bool {
+        let Made {
+            began,
+            address,
+            join,
+            how,
+        } = made;
         if let Some(join) = join {
             self.joined(join, replica, now);
         }
         // Every connection is counted, even if the table is full: their number is bounded elsewhere.
-        let peer = self.peers.entry(replica).or_insert_with(|| Peer::new(how, now));
-        let old = peer.connections.first().is_some_and(|first| began.saturating_sub(first.since) > SIMULTANEOUS);
+        let peer = self
+            .peers
+            .entry(replica)
+            .or_insert_with(|| Peer::new(how, now));
+        let old = peer
+            .connections
+            .first()
+            .is_some_and(|first| began.saturating_sub(first.since) > SIMULTANEOUS);
         let keep = join.is_none() || !old;
         if old && keep && peer.second.is_none() {
             peer.second = Some((id, now + GRACE));
@@ -273,7 +327,11 @@ impl Care {
         if !peer.connected() {
             peer.heard_at = now;
         }
-        peer.connections.push(Connection { id, since: now, outbound: address.is_some() });
+        peer.connections.push(Connection {
+            id,
+            since: now,
+            outbound: address.is_some(),
+        });
         if matches!(peer.dial, Dial::UnderWay(_)) {
             peer.dial = Dial::At(now);
         }
@@ -286,7 +344,9 @@ impl Care {
 
     /// The dial of a join address led to this peer.
     fn joined(&mut self, join: usize, replica: ReplicaId, now: Duration) {
-        let Some(join) = self.joins.get_mut(join) else { return };
+        let Some(join) = self.joins.get_mut(join) else {
+            return;
+        };
         join.reached(replica);
         let address = join.address.clone();
         self.pin(replica, &address, now);
@@ -295,7 +355,9 @@ impl Care {
     /// A connection ended.
     pub(super) fn closed(&mut self, replica: ReplicaId, id: ConnectionId, now: Duration) {
         let tie = self.tie_break(replica);
-        let Some(peer) = self.peers.get_mut(&replica) else { return };
+        let Some(peer) = self.peers.get_mut(&replica) else {
+            return;
+        };
         peer.connections.retain(|connection| connection.id != id);
         if peer.second.is_some_and(|(second, _)| second == id) {
             peer.second = None;
@@ -327,7 +389,11 @@ impl Care {
             }
         }
         if let Failure::Somebody { obtained, address } = failure {
-            for join in self.joins.iter_mut().filter(|join| join.address == *address) {
+            for join in self
+                .joins
+                .iter_mut()
+                .filter(|join| join.address == *address)
+            {
                 join.somebody_else(*obtained, now);
             }
         }
@@ -388,15 +454,26 @@ impl Care {
         actions
     }
 
-    fn watch_connections(&mut self, now: Duration, read_until: Duration, actions: &mut Vec<Action>) {
+    fn watch_connections(
+        &mut self,
+        now: Duration,
+        read_until: Duration,
+        actions: &mut Vec<Action>,
+    ) {
         for (&replica, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.connected()) {
             if peer.second.is_some_and(|(_, at)| at <= now) {
                 peer.second = None;
-                actions.push(Action::Disconnect { peer: replica, why: Why::Stale });
+                actions.push(Action::Disconnect {
+                    peer: replica,
+                    why: Why::Stale,
+                });
             } else if peer.heard_at + patience(self.patience, peer) <= read_until {
                 peer.silences = (peer.silences + 1).min(MAX_PATIENCE);
                 peer.heard_at = now;
-                actions.push(Action::Disconnect { peer: replica, why: Why::Silent });
+                actions.push(Action::Disconnect {
+                    peer: replica,
+                    why: Why::Silent,
+                });
             }
         }
     }
@@ -407,11 +484,16 @@ impl Care {
             if room > 0 && join.is_due(now) {
                 room -= 1;
                 join.dial = Dial::UnderWay(now);
-                actions.push(Action::Join { join: number, address: join.address.clone() });
+                actions.push(Action::Join {
+                    join: number,
+                    address: join.address.clone(),
+                });
             }
         }
         for (&replica, peer) in &mut self.peers {
-            let due = matches!(peer.dial, Dial::At(at) if at <= now) && peer.wanted() && !peer.connected();
+            let due = matches!(peer.dial, Dial::At(at) if at <= now)
+                && peer.wanted()
+                && !peer.connected();
             if room == 0 || !due {
                 continue;
             }
@@ -419,7 +501,10 @@ impl Care {
             addresses.retain(|address| !self.own.contains(address));
             room -= 1;
             peer.dial = Dial::UnderWay(now);
-            actions.push(Action::Dial { peer: replica, addresses });
+            actions.push(Action::Dial {
+                peer: replica,
+                addresses,
+            });
         }
     }
 
@@ -440,8 +525,13 @@ impl Care {
 
     fn forget(&mut self, now: Duration) {
         self.peers.retain(|_, peer| {
-            let keep = if peer.reached { KEEP_REACHED } else { KEEP_FOUND };
-            let anchored = peer.member || peer.banned || peer.connected() || !peer.joined.is_empty();
+            let keep = if peer.reached {
+                KEEP_REACHED
+            } else {
+                KEEP_FOUND
+            };
+            let anchored =
+                peer.member || peer.banned || peer.connected() || !peer.joined.is_empty();
             anchored || now.saturating_sub(peer.found_at) < keep
         });
     }
@@ -466,7 +556,10 @@ impl Care {
     }
 
     fn pin(&mut self, replica: ReplicaId, address: &Multiaddr, now: Duration) {
-        if let Some(peer) = self.peer(replica, FoundBy::Join, now).filter(|peer| !peer.joined.contains(address)) {
+        if let Some(peer) = self
+            .peer(replica, FoundBy::Join, now)
+            .filter(|peer| !peer.joined.contains(address))
+        {
             peer.joined.push(address.clone());
         }
     }
@@ -480,7 +573,11 @@ impl Care {
             self.ignored += 1;
             return None;
         }
-        Some(self.peers.entry(replica).or_insert_with(|| Peer::new(how, now)))
+        Some(
+            self.peers
+                .entry(replica)
+                .or_insert_with(|| Peer::new(how, now)),
+        )
     }
 
     fn tie_break(&mut self, replica: ReplicaId) -> Duration {

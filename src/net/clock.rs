@@ -18,9 +18,14 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let wall_ms = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
-        Now { mono: boot_time().saturating_sub(self.start), wall_ms }
+        Now {
+            mono: boot_time().saturating_sub(self.start),
+            wall_ms,
+        }
     }
 }
 

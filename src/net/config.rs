@@ -39,7 +39,9 @@ pub struct NetConfig {
 
 /// The text is not an address to listen on or to dial.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{address:?} is not an address: {problem}; expected host:port or a multiaddr such as /ip4/192.0.2.1/tcp/4747")]
+#[error(
+    "{address:?} is not an address: {problem}; expected host:port or a multiaddr such as /ip4/192.0.2.1/tcp/4747"
+)]
 pub struct AddressError {
     /// The text.
     pub address: String,

@@ -81,10 +81,17 @@ impl Driver {
     ) -> Self {
         let local = config.identity.replica();
         let patience = shared.with(|replica, _| patience(replica.config().timing.stale_after));
-        let joins = config.join.iter().filter_map(|address| address.parse().ok()).collect();
+        let joins = config
+            .join
+            .iter()
+            .filter_map(|address| address.parse().ok())
+            .collect();
         let seed = config.seed;
         let mut care = Care::new(local, patience, joins, seed);
-        config.ban.iter().for_each(|&replica| care.ban(replica, Duration::ZERO));
+        config
+            .ban
+            .iter()
+            .for_each(|&replica| care.ban(replica, Duration::ZERO));
         Self {
             swarm,
             care,
@@ -186,11 +193,21 @@ impl Driver {
                 self.act(action, now);
             }
             let ignored = self.care.ignored();
-            self.shared.count(|counters| counters.peers_ignored = ignored);
+            self.shared
+                .count(|counters| counters.peers_ignored = ignored);
         }
         self.search(now);
-        let due = [self.replica_due, self.members_due, self.discovery.due(), Some(self.care.due())];
-        due.into_iter().flatten().min().unwrap_or(now).saturating_sub(now)
+        let due = [
+            self.replica_due,
+            self.members_due,
+            self.discovery.due(),
+            Some(self.care.due()),
+        ];
+        due.into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(now)
+            .saturating_sub(now)
     }
 
     fn act(&mut self, action: Action, now: Duration) {
@@ -200,14 +217,17 @@ impl Driver {
             Action::Disconnect { peer, why } => {
                 match why {
                     Why::Stale => {
-                        self.shared.count(|counters| counters.stale_connections += 1);
+                        self.shared
+                            .count(|counters| counters.stale_connections += 1);
                         tracing::info!(%peer, "a peer came back behind a dead connection: starting over with it");
                     }
                     Why::Silent => {
                         self.shared.count(|counters| counters.silent_peers += 1);
                         tracing::info!(%peer, "nothing new comes from a connected peer: starting over with it");
                     }
-                    Why::Left | Why::Exchanged => tracing::debug!(%peer, ?why, "disconnecting a peer"),
+                    Why::Left | Why::Exchanged => {
+                        tracing::debug!(%peer, ?why, "disconnecting a peer")
+                    }
                 }
                 // It may have gone by itself meanwhile.
                 let _ = self.swarm.disconnect_peer_id(peer_id(peer));
@@ -224,7 +244,10 @@ impl Driver {
             .map(|member| Known {
                 replica: member.replica,
                 incarnation: member.incarnation,
-                addresses: member.record.map(|record| addresses(&record.addresses)).unwrap_or_default(),
+                addresses: member
+                    .record
+                    .map(|record| addresses(&record.addresses))
+                    .unwrap_or_default(),
                 left: member.left,
             })
             .collect();
@@ -235,7 +258,10 @@ impl Driver {
     fn ban(&mut self, replica: ReplicaId) {
         let now = self.shared.now().mono;
         self.care.ban(replica, now);
-        self.swarm.behaviour_mut().banned.block_peer(peer_id(replica));
+        self.swarm
+            .behaviour_mut()
+            .banned
+            .block_peer(peer_id(replica));
         self.show_all(now);
         tracing::info!(peer = %replica, "a peer was banned");
     }
@@ -253,9 +279,9 @@ impl Driver {
                 BehaviourEvent::Mdns(event) => self.on_mdns(event, now),
                 #[cfg(feature = "kad")]
                 BehaviourEvent::Kad(event) => self.on_kad(event, now),
-                BehaviourEvent::Allowed(never) | BehaviourEvent::Banned(never) | BehaviourEvent::Limits(never) => {
-                    match never {}
-                }
+                BehaviourEvent::Allowed(never)
+                | BehaviourEvent::Banned(never)
+                | BehaviourEvent::Limits(never) => match never {},
             },
             event => self.on_connection(event, now),
         }
@@ -283,7 +309,11 @@ impl Drop for Driver {
     fn drop(&mut self) {
         #[cfg(feature = "faults")]
         if let Some(links) = &self.links {
-            self.own.all().iter().filter_map(socket_address).for_each(|address| links.forget(self.local, address));
+            self.own
+                .all()
+                .iter()
+                .filter_map(socket_address)
+                .for_each(|address| links.forget(self.local, address));
         }
         self.shared.stop();
     }
@@ -298,7 +328,10 @@ fn patience(stale_after: Duration) -> Duration {
 /// Those that are addresses; a peer of another version may announce what we cannot read.
 fn addresses(texts: &[String]) -> Vec<Multiaddr> {
     let parsed = texts.iter().filter_map(|text| text.parse().ok());
-    parsed.filter(|address| socket_address(address).is_some()).take(crate::model::MAX_ADDRESSES).collect()
+    parsed
+        .filter(|address| socket_address(address).is_some())
+        .take(crate::model::MAX_ADDRESSES)
+        .collect()
 }
 
 fn log(report: &Report) {
@@ -310,14 +343,20 @@ fn log(report: &Report) {
             tracing::warn!(%other, "another process uses this node's identity: stop one of them, then restart this one");
         }
         Report::ClockOff { ahead_ms } => {
-            tracing::warn!(ahead_ms, "the clock is off the peers': set it; until then shared keys are not written");
+            tracing::warn!(
+                ahead_ms,
+                "the clock is off the peers': set it; until then shared keys are not written"
+            );
         }
         Report::ClockAgrees => tracing::info!("the clock agrees with the peers' again"),
         Report::Diverged { peer } => {
             tracing::warn!(%peer, "two stores differ though both should be equal: restart the node that is wrong, report it");
         }
         Report::Full { limit } => {
-            tracing::warn!(limit, "a limit was reached and something was left out: raise it, or find what fills it");
+            tracing::warn!(
+                limit,
+                "a limit was reached and something was left out: raise it, or find what fills it"
+            );
         }
     }
 }

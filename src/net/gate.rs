@@ -10,7 +10,9 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use libp2p::core::muxing::StreamMuxerBox;
-use libp2p::core::transport::{Boxed, DialOpts, ListenerId, PortUse, TransportError, TransportEvent};
+use libp2p::core::transport::{
+    Boxed, DialOpts, ListenerId, PortUse, TransportError, TransportEvent,
+};
 use libp2p::{Multiaddr, PeerId, Transport};
 use tokio::time::timeout;
 
@@ -43,7 +45,11 @@ pub(super) struct Gate {
 
 impl Gate {
     pub(super) fn new(inner: Boxed<Connection>, local: PeerId, refusals: Arc<Refusals>) -> Self {
-        Self { inner, local, refusals }
+        Self {
+            inner,
+            local,
+            refusals,
+        }
     }
 }
 
@@ -53,7 +59,11 @@ impl Transport for Gate {
     type ListenerUpgrade = BoxFuture<'static, io::Result<Connection>>;
     type Dial = BoxFuture<'static, io::Result<Connection>>;
 
-    fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<io::Error>> {
+    fn listen_on(
+        &mut self,
+        id: ListenerId,
+        address: Multiaddr,
+    ) -> Result<(), TransportError<io::Error>> {
         self.inner.listen_on(id, address)
     }
 
@@ -61,17 +71,30 @@ impl Transport for Gate {
         self.inner.remove_listener(id)
     }
 
-    fn dial(&mut self, address: Multiaddr, options: DialOpts) -> Result<Self::Dial, TransportError<io::Error>> {
+    fn dial(
+        &mut self,
+        address: Multiaddr,
+        options: DialOpts,
+    ) -> Result<Self::Dial, TransportError<io::Error>> {
         // From the port we listen on, two nodes that dial each other at once would make one TCP connection of
         // which both believe they opened it, and quick redials would meet their predecessor's TIME_WAIT.
-        let dial = self.inner.dial(address.clone(), DialOpts { port_use: PortUse::New, ..options })?;
+        let dial = self.inner.dial(
+            address.clone(),
+            DialOpts {
+                port_use: PortUse::New,
+                ..options
+            },
+        )?;
         let (local, refusals) = (self.local, self.refusals.clone());
         let attempt = async move {
             let result = within(HANDSHAKE_TIMEOUT, dial).await;
             match result {
                 // Found out here, not by the swarm, so that a host name which is also ours goes on to its
                 // next address.
-                Ok((peer, _)) if peer == local => Err(io::Error::new(io::ErrorKind::AddrInUse, "that is ourselves")),
+                Ok((peer, _)) if peer == local => Err(io::Error::new(
+                    io::ErrorKind::AddrInUse,
+                    "that is ourselves",
+                )),
                 Ok(connection) => {
                     refusals.forget(&address);
                     Ok(connection)
@@ -110,6 +133,11 @@ impl Transport for Gate {
     }
 }
 
-async fn within(limit: Duration, upgrade: impl Future<Output = io::Result<Connection>>) -> io::Result<Connection> {
-    timeout(limit, upgrade).await.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "handshake")))
+async fn within(
+    limit: Duration,
+    upgrade: impl Future<Output = io::Result<Connection>>,
+) -> io::Result<Connection> {
+    timeout(limit, upgrade)
+        .await
+        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "handshake")))
 }

@@ -116,13 +116,17 @@ impl Links {
     /// Holds what goes from one node to another; dials hang, both ways.
     pub fn stall_one_way(&self, from: ReplicaId, to: ReplicaId) {
         let pair = Pair::of(from, to);
-        self.change(pair, |condition| condition.held[pair.direction(from)] = true);
+        self.change(pair, |condition| {
+            condition.held[pair.direction(from)] = true
+        });
     }
 
     /// Takes [`Links::stall_one_way`] back: what was held arrives.
     pub fn release_one_way(&self, from: ReplicaId, to: ReplicaId) {
         let pair = Pair::of(from, to);
-        self.change(pair, |condition| condition.held[pair.direction(from)] = false);
+        self.change(pair, |condition| {
+            condition.held[pair.direction(from)] = false
+        });
     }
 
     /// Makes everything between two nodes take this much longer, each way.
@@ -149,7 +153,12 @@ impl Links {
     /// No cut, no stall, no delay, no loss, anywhere. What was stranded stays dead.
     pub fn heal(&self) {
         for condition in self.network().pairs.values() {
-            condition.send_modify(|condition| *condition = Condition { stranded: condition.stranded, ..default() });
+            condition.send_modify(|condition| {
+                *condition = Condition {
+                    stranded: condition.stranded,
+                    ..default()
+                }
+            });
         }
     }
 
@@ -180,7 +189,10 @@ impl Links {
     /// Whether a gossip frame is lost on its way. Draws anew each time.
     pub(super) fn loses(&self, from: ReplicaId, to: ReplicaId) -> bool {
         let mut network = self.network();
-        let loss = network.pairs.get(&Pair::of(from, to)).map_or(0.0, |condition| condition.borrow().loss);
+        let loss = network
+            .pairs
+            .get(&Pair::of(from, to))
+            .map_or(0.0, |condition| condition.borrow().loss);
         loss > 0.0 && network.random.share() < loss
     }
 
@@ -199,7 +211,11 @@ impl Links {
     }
 
     fn change(&self, pair: Pair, change: impl FnOnce(&mut Condition)) {
-        self.network().pairs.entry(pair).or_default().send_modify(change);
+        self.network()
+            .pairs
+            .entry(pair)
+            .or_default()
+            .send_modify(change);
     }
 
     fn network(&self) -> MutexGuard<'_, Network> {
@@ -210,7 +226,10 @@ impl Links {
 impl fmt::Debug for Links {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let network = self.network();
-        let pairs = network.pairs.iter().map(|(pair, condition)| (pair, *condition.borrow()));
+        let pairs = network
+            .pairs
+            .iter()
+            .map(|(pair, condition)| (pair, *condition.borrow()));
         f.debug_map().entries(pairs).finish()
     }
 }
@@ -228,7 +247,11 @@ mod tests {
     }
 
     fn condition(links: &Links, a: u8, b: u8) -> Condition {
-        links.network().pairs.get(&Pair::of(node(a), node(b))).map_or_else(default, |known| *known.borrow())
+        links
+            .network()
+            .pairs
+            .get(&Pair::of(node(a), node(b)))
+            .map_or_else(default, |known| *known.borrow())
     }
 
     #[test]

@@ -30,8 +30,15 @@ impl OwnAddresses {
     /// What others are told, farthest reaching first: no loopback address unless that is all there is, and
     /// none that means something on one wire only.
     pub(super) fn announced(&self) -> Vec<Multiaddr> {
-        let of = |scope| self.bound.iter().filter(move |address| Scope::of(address) == scope);
-        let mut announced: Vec<Multiaddr> = of(Scope::Global).chain(of(Scope::Private)).cloned().collect();
+        let of = |scope| {
+            self.bound
+                .iter()
+                .filter(move |address| Scope::of(address) == scope)
+        };
+        let mut announced: Vec<Multiaddr> = of(Scope::Global)
+            .chain(of(Scope::Private))
+            .cloned()
+            .collect();
         if announced.is_empty() {
             announced.extend(of(Scope::Loopback).cloned());
         }
@@ -46,14 +53,22 @@ mod tests {
 
     fn announced(addresses: &[&str]) -> Vec<String> {
         let mut own = OwnAddresses::default();
-        addresses.iter().for_each(|text| own.insert(text.parse().expect("a multiaddr")));
+        addresses
+            .iter()
+            .for_each(|text| own.insert(text.parse().expect("a multiaddr")));
         own.announced().iter().map(Multiaddr::to_string).collect()
     }
 
     #[test]
     fn loopback_is_announced_only_when_alone() {
-        assert_eq!(announced(&["/ip4/127.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/1"]), ["/ip4/10.0.0.1/tcp/1"]);
-        assert_eq!(announced(&["/ip4/127.0.0.1/tcp/1", "/ip6/fe80::1/tcp/1"]), ["/ip4/127.0.0.1/tcp/1"]);
+        assert_eq!(
+            announced(&["/ip4/127.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/1"]),
+            ["/ip4/10.0.0.1/tcp/1"]
+        );
+        assert_eq!(
+            announced(&["/ip4/127.0.0.1/tcp/1", "/ip6/fe80::1/tcp/1"]),
+            ["/ip4/127.0.0.1/tcp/1"]
+        );
         assert_eq!(
             announced(&["/ip4/10.0.0.1/tcp/1", "/ip4/192.0.2.1/tcp/1"]),
             ["/ip4/192.0.2.1/tcp/1", "/ip4/10.0.0.1/tcp/1"]

@@ -46,12 +46,17 @@ impl Logged {
 
 impl Refusals {
     pub(super) fn new(shared: Arc<Shared>, span: Span) -> Self {
-        Self { shared, span, logged: Mutex::default() }
+        Self {
+            shared,
+            span,
+            logged: Mutex::default(),
+        }
     }
 
     /// We dialled, the other machine answered, and then it or we gave up before the handshakes were done.
     pub(super) fn outbound(&self, address: &Multiaddr, error: &io::Error) {
-        self.shared.count(|counters| counters.handshakes_failed += 1);
+        self.shared
+            .count(|counters| counters.handshakes_failed += 1);
         if self.is_first(&format!("to {address}")) {
             let _entered = self.span.enter();
             tracing::warn!(%address, %error, "no handshake with what answers there: does it have our mesh's name and key?");
@@ -68,11 +73,13 @@ impl Refusals {
         ];
         // A port scanner, a health check, or a member that gave up dialling.
         if root_kind(error).is_some_and(|kind| gone.contains(&kind)) {
-            self.shared.count(|counters| counters.handshakes_abandoned += 1);
+            self.shared
+                .count(|counters| counters.handshakes_abandoned += 1);
             tracing::debug!(parent: &self.span, %from, %error, "a connection was abandoned in its handshake");
             return;
         }
-        self.shared.count(|counters| counters.handshakes_failed += 1);
+        self.shared
+            .count(|counters| counters.handshakes_failed += 1);
         let host = host(from);
         if self.is_first(&format!("from {host}")) {
             let _entered = self.span.enter();
@@ -81,8 +88,14 @@ impl Refusals {
     }
 
     /// Someone proved to have the key, and may not connect nevertheless.
-    pub(super) fn denied(&self, peer: Option<PeerId>, from: &Multiaddr, why: &dyn std::fmt::Display) {
-        self.shared.count(|counters| counters.connections_refused += 1);
+    pub(super) fn denied(
+        &self,
+        peer: Option<PeerId>,
+        from: &Multiaddr,
+        why: &dyn std::fmt::Display,
+    ) {
+        self.shared
+            .count(|counters| counters.connections_refused += 1);
         let host = host(from);
         if self.is_first(&format!("denied {host}")) {
             let peer = peer.map(|peer| peer.to_string());
@@ -118,7 +131,8 @@ fn root_kind(error: &io::Error) -> Option<io::ErrorKind> {
         cause = match error.downcast_ref::<io::Error>() {
             Some(io) => {
                 kind = Some(io.kind());
-                io.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static))
+                io.get_ref()
+                    .map(|inner| inner as &(dyn std::error::Error + 'static))
             }
             None => error.source(),
         };
@@ -155,6 +169,9 @@ mod tests {
         let eof = io::Error::from(io::ErrorKind::UnexpectedEof);
         let wrapped = io::Error::other(io::Error::other(eof));
         assert_eq!(root_kind(&wrapped), Some(io::ErrorKind::UnexpectedEof));
-        assert_eq!(root_kind(&io::Error::other("text")), Some(io::ErrorKind::Other));
+        assert_eq!(
+            root_kind(&io::Error::other("text")),
+            Some(io::ErrorKind::Other)
+        );
     }
 }

@@ -73,12 +73,19 @@ impl Shared {
                 replica.handle(Input::Timeout, now);
             }
             let result = work(&mut replica, now);
-            (result, replica.take_woken(), replica.is_ready(), replica.has_output())
+            (
+                result,
+                replica.take_woken(),
+                replica.is_ready(),
+                replica.has_output(),
+            )
         };
         if !woken.is_empty() {
             let mut watchers = lock(&self.watchers);
-            let wakers: Vec<Waker> =
-                woken.iter().filter_map(|id| watchers.get_mut(id).and_then(Option::take)).collect();
+            let wakers: Vec<Waker> = woken
+                .iter()
+                .filter_map(|id| watchers.get_mut(id).and_then(Option::take))
+                .collect();
             drop(watchers);
             wakers.into_iter().for_each(Waker::wake);
         }
@@ -86,7 +93,8 @@ impl Shared {
             self.driver.notify_one();
         }
         if ready {
-            self.ready.send_if_modified(|known| !std::mem::replace(known, true));
+            self.ready
+                .send_if_modified(|known| !std::mem::replace(known, true));
         }
         result
     }

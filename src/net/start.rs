@@ -56,7 +56,8 @@ async fn bind(
     span: tracing::Span,
 ) -> Result<Driver, StartError> {
     let network = |error: &dyn std::fmt::Display| StartError::Network(error.to_string());
-    let keypair = Keypair::ed25519_from_bytes(config.identity.to_bytes()).map_err(|error| network(&error))?;
+    let keypair =
+        Keypair::ed25519_from_bytes(config.identity.to_bytes()).map_err(|error| network(&error))?;
     let refusals = Arc::new(Refusals::new(shared.clone(), span.clone()));
     let transport = transport::build(&config, &keypair, &refusals)?;
     let topic = IdentTopic::new(config.key.topic(&config.mesh));
@@ -66,21 +67,39 @@ async fn bind(
     })
     .with_idle_connection_timeout(IDLE_TIMEOUT)
     .with_substream_upgrade_protocol_override(Version::V1Lazy);
-    let mut swarm = Swarm::new(transport, behaviour, keypair.public().to_peer_id(), settings);
-    swarm.behaviour_mut().gossip.subscribe(&topic).map_err(|error| network(&error))?;
+    let mut swarm = Swarm::new(
+        transport,
+        behaviour,
+        keypair.public().to_peer_id(),
+        settings,
+    );
+    swarm
+        .behaviour_mut()
+        .gossip
+        .subscribe(&topic)
+        .map_err(|error| network(&error))?;
 
     let mut listeners = Vec::new();
     for text in &config.listen {
         let address: Multiaddr = text.parse().map_err(|error| network(&error))?;
-        listeners.extend(listen(&mut swarm, &address).await.map_err(|source| refused(text, source))?);
+        listeners.extend(
+            listen(&mut swarm, &address)
+                .await
+                .map_err(|source| refused(text, source))?,
+        );
     }
     let mut driver = Driver::new(swarm, &config, topic, refusals, (shared, commands));
-    await_listeners(&mut driver, listeners).await.map_err(|source| refused(&config.listen.join(", "), source))?;
+    await_listeners(&mut driver, listeners)
+        .await
+        .map_err(|source| refused(&config.listen.join(", "), source))?;
     Ok(driver)
 }
 
 fn refused(address: &str, source: io::Error) -> StartError {
-    StartError::Listen { address: address.to_owned(), source }
+    StartError::Listen {
+        address: address.to_owned(),
+        source,
+    }
 }
 
 /// Listens there, on every address of a host name.
@@ -105,10 +124,14 @@ async fn resolve(address: &Multiaddr) -> io::Result<Vec<SocketAddr>> {
         return Ok(vec![address]);
     }
     let host = address.iter().find_map(|part| match part {
-        Protocol::Dns(host) | Protocol::Dns4(host) | Protocol::Dns6(host) => Some(host.into_owned()),
+        Protocol::Dns(host) | Protocol::Dns4(host) | Protocol::Dns6(host) => {
+            Some(host.into_owned())
+        }
         _ => None,
     });
-    let (Some(host), Some(port)) = (host, port(address)) else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let (Some(host), Some(port)) = (host, port(address)) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
     Ok(lookup_host((host.as_str(), port)).await?.collect())
 }
 
@@ -117,11 +140,22 @@ async fn await_listeners(driver: &mut Driver, mut waiting: Vec<ListenerId>) -> i
     let all_interfaces = driver.swarm.listeners().next().is_none() && !waiting.is_empty();
     while !waiting.is_empty() {
         let next = timeout(BIND_TIMEOUT, driver.swarm.select_next_some());
-        let event = next.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+        let event = next
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
         match &event {
-            SwarmEvent::NewListenAddr { listener_id, .. } => waiting.retain(|waiting| waiting != listener_id),
-            SwarmEvent::ListenerClosed { listener_id, reason, .. } if waiting.contains(listener_id) => {
-                let text = reason.as_ref().err().map_or_else(|| "closed".to_owned(), ToString::to_string);
+            SwarmEvent::NewListenAddr { listener_id, .. } => {
+                waiting.retain(|waiting| waiting != listener_id)
+            }
+            SwarmEvent::ListenerClosed {
+                listener_id,
+                reason,
+                ..
+            } if waiting.contains(listener_id) => {
+                let text = reason
+                    .as_ref()
+                    .err()
+                    .map_or_else(|| "closed".to_owned(), ToString::to_string);
                 return Err(io::Error::other(text));
             }
             _ => {}

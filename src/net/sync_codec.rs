@@ -32,14 +32,22 @@ impl Codec for SyncCodec {
     type Request = Result<wire::Request, Refused>;
     type Response = Result<wire::Response, Refused>;
 
-    async fn read_request<T>(&mut self, _: &StreamProtocol, stream: &mut T) -> io::Result<Self::Request>
+    async fn read_request<T>(
+        &mut self,
+        _: &StreamProtocol,
+        stream: &mut T,
+    ) -> io::Result<Self::Request>
     where
         T: AsyncRead + Unpin + Send,
     {
         read(stream, wire::Request::decode).await
     }
 
-    async fn read_response<T>(&mut self, _: &StreamProtocol, stream: &mut T) -> io::Result<Self::Response>
+    async fn read_response<T>(
+        &mut self,
+        _: &StreamProtocol,
+        stream: &mut T,
+    ) -> io::Result<Self::Response>
     where
         T: AsyncRead + Unpin + Send,
     {
@@ -47,7 +55,12 @@ impl Codec for SyncCodec {
         read(stream, |bytes| wire::Response::decode(bytes, &mesh)).await
     }
 
-    async fn write_request<T>(&mut self, _: &StreamProtocol, stream: &mut T, request: Self::Request) -> io::Result<()>
+    async fn write_request<T>(
+        &mut self,
+        _: &StreamProtocol,
+        stream: &mut T,
+        request: Self::Request,
+    ) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
@@ -112,33 +125,57 @@ mod tests {
     }
 
     async fn request(bytes: &[u8]) -> Result<Request, Refused> {
-        codec().read_request(&PROTOCOL, &mut &bytes[..]).await.expect("reading from memory")
+        codec()
+            .read_request(&PROTOCOL, &mut &bytes[..])
+            .await
+            .expect("reading from memory")
     }
 
     #[tokio::test]
     async fn what_is_written_reads_back() {
         let mut bytes = Vec::new();
         let asked = Request::Root(Digest([7; 16]));
-        codec().write_request(&PROTOCOL, &mut bytes, Ok(asked.clone())).await.expect("writing to memory");
+        codec()
+            .write_request(&PROTOCOL, &mut bytes, Ok(asked.clone()))
+            .await
+            .expect("writing to memory");
         assert_eq!(request(&bytes).await, Ok(asked));
 
-        let about = About { incarnation: Incarnation(1), up_ms: 2, wall_ms: 3 };
-        let answered = Response { about, answer: Answer::Equal };
+        let about = About {
+            incarnation: Incarnation(1),
+            up_ms: 2,
+            wall_ms: 3,
+        };
+        let answered = Response {
+            about,
+            answer: Answer::Equal,
+        };
         let mut bytes = Vec::new();
-        codec().write_response(&PROTOCOL, &mut bytes, Ok(answered.clone())).await.expect("writing to memory");
-        let read = codec().read_response(&PROTOCOL, &mut &bytes[..]).await.expect("reading from memory");
+        codec()
+            .write_response(&PROTOCOL, &mut bytes, Ok(answered.clone()))
+            .await
+            .expect("writing to memory");
+        let read = codec()
+            .read_response(&PROTOCOL, &mut &bytes[..])
+            .await
+            .expect("reading from memory");
         assert_eq!(read, Ok(answered));
     }
 
     #[tokio::test]
     async fn hostile_bytes_are_refused_by_name() {
-        let huge = u32::try_from(MAX_SYNC_BYTES + 1).expect("small").to_be_bytes();
+        let huge = u32::try_from(MAX_SYNC_BYTES + 1)
+            .expect("small")
+            .to_be_bytes();
         assert_eq!(request(&huge).await, Err("oversize"));
         assert_eq!(request(&[]).await, Err("truncated"));
         assert_eq!(request(&[0, 0, 1]).await, Err("truncated"));
         assert_eq!(request(&[0, 0, 1, 0, 1, 2, 3]).await, Err("truncated"));
         assert_eq!(request(&[0, 0, 0, 0]).await, Err("malformed"));
-        assert_eq!(request(&[0, 0, 0, 3, 1, 0xff, 0xff]).await, Err("malformed"));
+        assert_eq!(
+            request(&[0, 0, 0, 3, 1, 0xff, 0xff]).await,
+            Err("malformed")
+        );
         assert_eq!(request(&[0, 0, 0, 3, 200, 0, 0]).await, Err("version"));
     }
 }

@@ -37,16 +37,28 @@ pub(super) fn build(
     }
 }
 
-fn gate(config: &NetConfig, keypair: &Keypair, refusals: &Arc<Refusals>) -> Result<Gate, StartError> {
+fn gate(
+    config: &NetConfig,
+    keypair: &Keypair,
+    refusals: &Arc<Refusals>,
+) -> Result<Gate, StartError> {
     let tcp = tcp::tokio::Transport::new(tcp::Config::default());
     #[cfg(feature = "faults")]
     let secured = match config.links.clone() {
-        Some(links) => secure(super::links::Faulty::new(tcp, links, config.identity.replica()), config, keypair)?,
+        Some(links) => secure(
+            super::links::Faulty::new(tcp, links, config.identity.replica()),
+            config,
+            keypair,
+        )?,
         None => secure(tcp, config, keypair)?,
     };
     #[cfg(not(feature = "faults"))]
     let secured = secure(tcp, config, keypair)?;
-    Ok(Gate::new(secured, keypair.public().to_peer_id(), refusals.clone()))
+    Ok(Gate::new(
+        secured,
+        keypair.public().to_peer_id(),
+        refusals.clone(),
+    ))
 }
 
 /// The mesh key comes first: whoever does not have it cannot even see what is spoken here.
@@ -59,7 +71,8 @@ where
     T::ListenerUpgrade: Send + 'static,
 {
     let key = PreSharedKey::new(config.key.network_key(&config.mesh));
-    let noise = noise::Config::new(keypair).map_err(|error| StartError::Network(error.to_string()))?;
+    let noise =
+        noise::Config::new(keypair).map_err(|error| StartError::Network(error.to_string()))?;
     let transport = TransportTimeout::with_outgoing_timeout(tcp, CONNECT_TIMEOUT)
         .and_then(move |stream, _| {
             mark_reached();

@@ -99,7 +99,11 @@ impl Preset {
         };
         match self {
             Self::Lan => lan,
-            Self::Wan => Timing { stale_after: Duration::from_secs(5), gone_after: Duration::from_secs(30), ..lan },
+            Self::Wan => Timing {
+                stale_after: Duration::from_secs(5),
+                gone_after: Duration::from_secs(30),
+                ..lan
+            },
             Self::Local => Timing {
                 beat: Duration::from_millis(200),
                 stale_after: Duration::from_millis(600),
@@ -124,7 +128,15 @@ impl Timing {
     /// The first that does not, with its bound.
     pub fn check(&self) -> Result<(), ConfigError> {
         let at_least = |field, value: Duration, least: Duration| {
-            if value >= least { Ok(()) } else { Err(ConfigError { field, value, least }) }
+            if value >= least {
+                Ok(())
+            } else {
+                Err(ConfigError {
+                    field,
+                    value,
+                    least,
+                })
+            }
         };
         at_least("beat", self.beat, Duration::from_millis(20))?;
         at_least("stale_after", self.stale_after, self.beat * 3)?;
@@ -133,7 +145,11 @@ impl Timing {
         at_least("sync", self.sync, Duration::from_millis(100))?;
         at_least("retry", self.retry, Duration::from_millis(100))?;
         at_least("tombstone", self.tombstone, Duration::from_secs(60))?;
-        at_least("max_clock_drift", self.max_clock_drift, Duration::from_millis(100))
+        at_least(
+            "max_clock_drift",
+            self.max_clock_drift,
+            Duration::from_millis(100),
+        )
     }
 }
 

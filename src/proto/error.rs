@@ -26,13 +26,17 @@ pub enum WriteError {
         limit: usize,
     },
     /// The wall clock is too far off those of the peers to write a key that others write too: set the clock.
-    #[error("the clock is {ahead_ms} ms ahead of the peers' (negative: behind): set it, then write again")]
+    #[error(
+        "the clock is {ahead_ms} ms ahead of the peers' (negative: behind): set it, then write again"
+    )]
     ClockOff {
         /// Ours less theirs.
         ahead_ms: i64,
     },
     /// Another process runs with this node's identity, and is younger: stop one of them.
-    #[error("another process uses this node's identity (incarnation {other}): stop one of them and restart")]
+    #[error(
+        "another process uses this node's identity (incarnation {other}): stop one of them and restart"
+    )]
     Fenced {
         /// The other's incarnation.
         other: Incarnation,

@@ -16,7 +16,11 @@ pub(super) struct Graves {
 
 impl Graves {
     pub(super) fn new(limit: usize) -> Self {
-        Self { all: BTreeMap::new(), order: VecDeque::new(), limit }
+        Self {
+            all: BTreeMap::new(),
+            order: VecDeque::new(),
+            limit,
+        }
     }
 
     /// Remembers the last frame of a forgotten origin. When there are too many, the oldest is filled in.
@@ -32,7 +36,12 @@ impl Graves {
     }
 
     /// Whether a frame of `replica` is after its end; if so there is no grave any more.
-    pub(super) fn lift(&mut self, replica: ReplicaId, incarnation: Incarnation, frame: u64) -> bool {
+    pub(super) fn lift(
+        &mut self,
+        replica: ReplicaId,
+        incarnation: Incarnation,
+        frame: u64,
+    ) -> bool {
         match self.all.get(&replica) {
             Some(end) if (incarnation, frame) <= *end => false,
             Some(_) => {
@@ -46,7 +55,9 @@ impl Graves {
 
     /// Whether a life of `replica` ended here.
     pub(super) fn holds(&self, replica: ReplicaId, incarnation: Incarnation) -> bool {
-        self.all.get(&replica).is_some_and(|(end, _)| incarnation < *end)
+        self.all
+            .get(&replica)
+            .is_some_and(|(end, _)| incarnation < *end)
     }
 }
 
@@ -62,7 +73,10 @@ mod tests {
         assert!(!graves.lift(replica, Incarnation(5), 9));
         assert!(!graves.lift(replica, Incarnation(4), 99));
         assert!(graves.lift(replica, Incarnation(5), 10));
-        assert!(graves.lift(replica, Incarnation(1), 1), "once lifted, there is none");
+        assert!(
+            graves.lift(replica, Incarnation(1), 1),
+            "once lifted, there is none"
+        );
     }
 
     #[test]

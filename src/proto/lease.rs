@@ -46,8 +46,13 @@ pub(super) struct Spans {
 
 impl Spans {
     pub(super) fn new(timing: &Timing) -> Self {
-        let ms = |span: std::time::Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 4);
-        Self { stale: ms(timing.stale_after), gone: ms(timing.gone_after), retry: ms(timing.retry) }
+        let ms =
+            |span: std::time::Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 4);
+        Self {
+            stale: ms(timing.stale_after),
+            gone: ms(timing.gone_after),
+            retry: ms(timing.retry),
+        }
     }
 }
 
@@ -86,7 +91,10 @@ impl Lease {
         // A machine that was suspended from outside lags behind its earlier offset: the proof stands above it.
         // At the first anchor, frames so far may all have been stalled: the estimate stays near the proof.
         let slack = if self.anchored { i64::MAX } else { SLACK_US };
-        let offset = self.offset_at(now).unwrap_or(least).clamp(least, least.saturating_add(slack));
+        let offset = self
+            .offset_at(now)
+            .unwrap_or(least)
+            .clamp(least, least.saturating_add(slack));
         self.offset = Some((offset, now));
         if own_answer || !self.anchored {
             self.prove(alive);
@@ -124,7 +132,8 @@ impl Lease {
 
     /// When its clock stood at `up`, on ours.
     pub(super) fn local_time(&self, up: i64) -> Option<i64> {
-        self.offset.map(|(offset, _)| (offset / 1000).saturating_add(up))
+        self.offset
+            .map(|(offset, _)| (offset / 1000).saturating_add(up))
     }
 
     /// How it stands at `now`.
@@ -144,7 +153,9 @@ impl Lease {
     pub(super) fn next_change(&self, now: i64, spans: &Spans) -> Option<i64> {
         let (stale, gone) = self.spans(spans);
         let since = self.alive_at.unwrap_or(self.known_at);
-        [since.saturating_add(stale), since.saturating_add(gone)].into_iter().find(|at| *at > now)
+        [since.saturating_add(stale), since.saturating_add(gone)]
+            .into_iter()
+            .find(|at| *at > now)
     }
 
     fn spans(&self, spans: &Spans) -> (i64, i64) {
@@ -157,7 +168,8 @@ impl Lease {
     }
 
     fn offset_at(&self, now: i64) -> Option<i64> {
-        self.offset.map(|(offset, at)| offset.saturating_add((now - at).max(0) * DRIFT_US_PER_MS))
+        self.offset
+            .map(|(offset, at)| offset.saturating_add((now - at).max(0) * DRIFT_US_PER_MS))
     }
 }
 
@@ -203,7 +215,10 @@ mod tests {
         lease.renew(0, 1_000, 1_000);
         assert_eq!(lease.standing_at(0, &spans()), Standing::Suspect);
         assert!(lease.wants_anchor(0, &spans()));
-        assert!(!lease.wants_anchor(10, &spans()), "asks once per retry interval");
+        assert!(
+            !lease.wants_anchor(10, &spans()),
+            "asks once per retry interval"
+        );
         // A relay knows better: dead for 20 s, with its clock at 1,000.
         lease.anchor(20, 10, 20_000, 1_000, false);
         assert_eq!(lease.standing_at(20, &spans()), Standing::Gone);

@@ -121,7 +121,10 @@ impl Replica {
 
     /// Takes note of the time. What ran out meanwhile is noticed here, before anything else is looked at.
     fn advance(&mut self, now: Now) {
-        debug_assert!(now.mono >= self.now.mono, "the monotonic clock never goes back");
+        debug_assert!(
+            now.mono >= self.now.mono,
+            "the monotonic clock never goes back"
+        );
         self.now = now;
         self.view.keep_time(&self.store, now);
         if mono_ms(now) >= self.leases_due {
@@ -135,7 +138,11 @@ impl Replica {
         if mono >= self.round_due {
             self.round_due = mono.saturating_add(ms(self.config.timing.sync));
             let peers = self.sync.peers().len();
-            let chosen = if peers == 0 { None } else { self.sync.peers().nth(self.random.below(peers)) };
+            let chosen = if peers == 0 {
+                None
+            } else {
+                self.sync.peers().nth(self.random.below(peers))
+            };
             if let Some(peer) = chosen {
                 self.sync.compare_with(peer);
             }
@@ -160,15 +167,22 @@ impl Replica {
         let mono = mono_ms(self.now);
         self.leases_due = i64::MAX;
         let forget = ms(self.config.timing.forget_after);
-        let others: Vec<OriginIndex> =
-            self.store.iter().map(|(index, _)| index).filter(|index| *index != Store::OWN).collect();
+        let others: Vec<OriginIndex> = self
+            .store
+            .iter()
+            .map(|(index, _)| index)
+            .filter(|index| *index != Store::OWN)
+            .collect();
         for index in others {
             let origin = self.store.get(index);
             if origin.lease.age(mono) >= forget {
                 self.forget(index);
                 continue;
             }
-            let due = origin.lease.next_change(mono, &self.spans).unwrap_or(i64::MAX);
+            let due = origin
+                .lease
+                .next_change(mono, &self.spans)
+                .unwrap_or(i64::MAX);
             let forgotten = mono.saturating_add(forget - origin.lease.age(mono));
             self.leases_due = self.leases_due.min(due).min(forgotten);
             self.restand(index);
@@ -180,7 +194,10 @@ impl Replica {
         let mono = mono_ms(self.now);
         let origin = self.store.get_mut(index);
         let standing = origin.lease.standing_at(mono, &self.spans);
-        let due = origin.lease.next_change(mono, &self.spans).unwrap_or(i64::MAX);
+        let due = origin
+            .lease
+            .next_change(mono, &self.spans)
+            .unwrap_or(i64::MAX);
         self.leases_due = self.leases_due.min(due);
         if standing != origin.lease.standing {
             origin.lease.standing = standing;
@@ -198,7 +215,8 @@ impl Replica {
         self.refresh(index, &keys);
         let origin = self.store.remove(index);
         let frame = origin.latest().map_or(0, |header| header.frame);
-        self.graves.dig(origin.replica, origin.map.incarnation(), frame);
+        self.graves
+            .dig(origin.replica, origin.map.incarnation(), frame);
         self.sync.give_up(origin.replica);
         self.outbox.push_back(Output::MembersChanged);
     }
@@ -208,13 +226,24 @@ impl Replica {
         let old = ms(self.config.timing.tombstone);
         let indexes: Vec<OriginIndex> = self.store.iter().map(|(index, _)| index).collect();
         for index in indexes {
-            let published = if index == Store::OWN { self.own.published } else { u64::MAX };
+            let published = if index == Store::OWN {
+                self.own.published
+            } else {
+                u64::MAX
+            };
             let origin = self.store.get_mut(index);
             let many = origin.map.tombstone_bytes() > origin.map.live_bytes() / 4;
             let least_age = if many { TOMBSTONE_MIN_MS } else { old };
-            let ripe = origin.tombstones.iter().take_while(|(seq, at)| mono - at >= least_age && *seq <= published);
+            let ripe = origin
+                .tombstones
+                .iter()
+                .take_while(|(seq, at)| mono - at >= least_age && *seq <= published);
             let count = ripe.count();
-            let seqs: Vec<u64> = origin.tombstones.drain(..count).map(|(seq, _)| seq).collect();
+            let seqs: Vec<u64> = origin
+                .tombstones
+                .drain(..count)
+                .map(|(seq, _)| seq)
+                .collect();
             self.counters.tombstones_collected += origin.map.collect(seqs) as u64;
         }
     }
@@ -233,13 +262,21 @@ impl Replica {
     fn read_record(&mut self, index: OriginIndex) {
         let key = self.store.record_key().clone();
         let origin = self.store.get_mut(index);
-        let value = origin.contribution(&key).and_then(|(entry, ..)| entry.value()?.decode::<NodeRecord>());
+        let value = origin
+            .contribution(&key)
+            .and_then(|(entry, ..)| entry.value()?.decode::<NodeRecord>());
         if value == origin.record {
             return;
         }
         let old = std::mem::replace(&mut origin.record, value);
-        let down = |record: &Option<NodeRecord>| record.as_ref().map(|record| record.down.clone()).unwrap_or_default();
-        let rename = old.as_ref().map(|record| &record.name) != origin.record.as_ref().map(|record| &record.name);
+        let down = |record: &Option<NodeRecord>| {
+            record
+                .as_ref()
+                .map(|record| record.down.clone())
+                .unwrap_or_default()
+        };
+        let rename = old.as_ref().map(|record| &record.name)
+            != origin.record.as_ref().map(|record| &record.name);
         if let Some(record) = origin.record.as_ref().filter(|_| rename) {
             origin.name = record.name.as_str().into();
         }
@@ -265,7 +302,10 @@ impl Replica {
     /// Reports what would otherwise be reported with every message: once per [`REPEAT_MS`] for each `what`.
     fn report_rarely(&mut self, what: &'static str, report: Report) {
         let mono = mono_ms(self.now);
-        let recent = self.reported.get(what).is_some_and(|at| mono - at < REPEAT_MS);
+        let recent = self
+            .reported
+            .get(what)
+            .is_some_and(|at| mono - at < REPEAT_MS);
         if !recent {
             self.reported.insert(what, mono);
             self.report(report);
@@ -298,8 +338,15 @@ impl Replica {
         });
         let alone = (!self.ready && self.sync.peers().len() == 0).then_some(self.alone_until);
         let fixed = [self.leases_due, self.round_due, self.gc_due, self.own_due()];
-        let due = fixed.into_iter().chain(held).chain(alone).chain(self.sync.next_timeout(mono)).min()?;
-        Some(Duration::from_millis(u64::try_from(due).unwrap_or_default()))
+        let due = fixed
+            .into_iter()
+            .chain(held)
+            .chain(alone)
+            .chain(self.sync.next_timeout(mono))
+            .min()?;
+        Some(Duration::from_millis(
+            u64::try_from(due).unwrap_or_default(),
+        ))
     }
 
     /// What is shown of one key.
@@ -351,7 +398,11 @@ impl Replica {
                 replica: origin.replica,
                 incarnation: origin.map.incarnation(),
                 record: origin.record.clone(),
-                standing: if origin.left() { Standing::Gone } else { origin.lease.standing },
+                standing: if origin.left() {
+                    Standing::Gone
+                } else {
+                    origin.lease.standing
+                },
                 left: origin.left(),
                 age: origin.lease.proved_age(mono).map(super::evaluate::span),
                 clock_skew_ms: self.sync.skew(origin.replica),
@@ -418,12 +469,24 @@ impl Replica {
         if let Err(key) = self.view.recomputed(&self.store, self.now) {
             panic!("what is shown of {key} differs from what the store makes of it");
         }
-        assert!(self.sync.staged_entries() <= self.config.limits.staged_entries, "staged entries are bounded");
-        assert!(self.own.queued_frames <= self.config.limits.outgoing_frames, "outgoing frames are bounded");
+        assert!(
+            self.sync.staged_entries() <= self.config.limits.staged_entries,
+            "staged entries are bounded"
+        );
+        assert!(
+            self.own.queued_frames <= self.config.limits.outgoing_frames,
+            "outgoing frames are bounded"
+        );
         for (index, origin) in self.store.iter() {
-            assert!(origin.pending.len() <= self.config.limits.pending_ranges, "pending ranges are bounded");
+            assert!(
+                origin.pending.len() <= self.config.limits.pending_ranges,
+                "pending ranges are bounded"
+            );
             let proved = origin.latest().map_or(0, |header| header.head);
-            assert!(index == Store::OWN || origin.map.head() <= proved, "no head beyond a signed header");
+            assert!(
+                index == Store::OWN || origin.map.head() <= proved,
+                "no head beyond a signed header"
+            );
         }
     }
 }

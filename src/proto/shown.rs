@@ -152,7 +152,10 @@ impl Shown<Value> {
     /// Decodes all values with `decode`; `None` when the shown one cannot be. Contributions that cannot be
     /// are left out.
     pub fn decode<T>(&self, decode: impl Fn(&Value) -> Option<T>) -> Option<Shown<T>> {
-        let contributions = self.contributions.iter().filter_map(|contribution| contribution.decode(&decode));
+        let contributions = self
+            .contributions
+            .iter()
+            .filter_map(|contribution| contribution.decode(&decode));
         Some(Shown {
             key: self.key.clone(),
             value: decode(&self.value)?,

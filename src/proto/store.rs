@@ -76,7 +76,10 @@ impl OriginState {
 
     /// How far it is known without gaps.
     pub(super) fn head(&self) -> Head {
-        Head { incarnation: self.map.incarnation(), seq: self.map.head() }
+        Head {
+            incarnation: self.map.incarnation(),
+            seq: self.map.head(),
+        }
     }
 
     /// What to tell others of it, a replica that is not our own.
@@ -105,17 +108,24 @@ impl OriginState {
     pub(super) fn keys(&self) -> Vec<Key> {
         let earlier = self.previous.iter().flat_map(|map| map.live());
         let earlier = earlier.filter(|(key, _)| self.map.get(key).is_none());
-        self.map.live().chain(earlier).map(|(key, _)| key.clone()).collect()
+        self.map
+            .live()
+            .chain(earlier)
+            .map(|(key, _)| key.clone())
+            .collect()
     }
 
     /// Whether it has said that it leaves.
     pub(super) fn left(&self) -> bool {
-        self.latest().is_some_and(|header| header.kind == Kind::Leave)
+        self.latest()
+            .is_some_and(|header| header.kind == Kind::Leave)
     }
 
     /// Whether it has said all it had to say at its start, and all of that is here.
     pub(super) fn settled(&self) -> bool {
-        self.latest().and_then(|header| header.settled).is_some_and(|seq| seq <= self.map.head())
+        self.latest()
+            .and_then(|header| header.settled)
+            .is_some_and(|seq| seq <= self.map.head())
     }
 
     /// The latest that it signed.
@@ -126,7 +136,10 @@ impl OriginState {
     /// Takes in a header of this origin. Only later frames of this life, and later lives, change anything.
     pub(super) fn note(&mut self, signed: SignedHeader, now: i64) -> HeaderNews {
         let header = signed.header();
-        let known = (self.map.incarnation(), self.latest().map_or(0, |latest| latest.frame));
+        let known = (
+            self.map.incarnation(),
+            self.latest().map_or(0, |latest| latest.frame),
+        );
         if (header.incarnation, header.frame) <= known {
             return HeaderNews::Nothing;
         }
@@ -160,13 +173,18 @@ impl OriginState {
             return Vec::new();
         }
         let previous = self.previous.take().into_iter();
-        previous.flat_map(|map| map.live().map(|(key, _)| key.clone()).collect::<Vec<_>>()).collect()
+        previous
+            .flat_map(|map| map.live().map(|(key, _)| key.clone()).collect::<Vec<_>>())
+            .collect()
     }
 
     /// Applies a delta and whatever pending ranges follow from it, or keeps it for later.
     pub(super) fn accept(&mut self, delta: Delta, pending_limit: usize, now: i64) -> Outcome {
         let before = (self.map.incarnation(), self.map.head());
-        let mut outcome = Outcome { reset: delta.reset.is_some(), ..Outcome::default() };
+        let mut outcome = Outcome {
+            reset: delta.reset.is_some(),
+            ..Outcome::default()
+        };
         match self.map.accept(delta) {
             Accepted::Old => outcome.old = true,
             Accepted::Early(delta) => {
@@ -179,7 +197,9 @@ impl OriginState {
             match self.map.accept(next) {
                 Accepted::Applied(changed) => outcome.changed.extend(changed),
                 Accepted::Old => {}
-                Accepted::Early(_) => unreachable!("a pending range is taken only when it follows the head"),
+                Accepted::Early(_) => {
+                    unreachable!("a pending range is taken only when it follows the head")
+                }
             }
         }
         for key in &outcome.changed {
@@ -187,15 +207,23 @@ impl OriginState {
                 self.tombstones.push_back((entry.seq(), now));
             }
         }
-        assert!((self.map.incarnation(), self.map.head()) >= before, "heads never go back");
+        assert!(
+            (self.map.incarnation(), self.map.head()) >= before,
+            "heads never go back"
+        );
         outcome
     }
 
     fn keep(&mut self, delta: Delta, limit: usize) -> bool {
-        if self.pending.iter().any(|held| held.base <= delta.base && delta.upto <= held.upto) {
+        if self
+            .pending
+            .iter()
+            .any(|held| held.base <= delta.base && delta.upto <= held.upto)
+        {
             return true;
         }
-        self.pending.retain(|held| held.base < delta.base || delta.upto < held.upto);
+        self.pending
+            .retain(|held| held.base < delta.base || delta.upto < held.upto);
         let room = self.pending.len() < limit;
         if room {
             self.pending.push(delta);
@@ -266,7 +294,12 @@ impl Store {
     }
 
     /// The origin of `replica`, made if it is new.
-    pub(super) fn find_or_add(&mut self, replica: ReplicaId, incarnation: Incarnation, now: i64) -> OriginIndex {
+    pub(super) fn find_or_add(
+        &mut self,
+        replica: ReplicaId,
+        incarnation: Incarnation,
+        now: i64,
+    ) -> OriginIndex {
         if let Some(index) = self.find(replica) {
             return index;
         }
@@ -275,7 +308,10 @@ impl Store {
             Some(index) => index,
             None => {
                 self.origins.push(None);
-                OriginIndex(u32::try_from(self.origins.len() - 1).expect("origins are limited far below 2^32"))
+                OriginIndex(
+                    u32::try_from(self.origins.len() - 1)
+                        .expect("origins are limited far below 2^32"),
+                )
             }
         };
         self.origins[index.0 as usize] = Some(state);
@@ -286,29 +322,39 @@ impl Store {
     /// Forgets an origin. Its keys must have been taken out of the view.
     pub(super) fn remove(&mut self, index: OriginIndex) -> OriginState {
         assert_ne!(index, Self::OWN, "a replica never forgets itself");
-        let state = self.origins[index.0 as usize].take().expect("an index names an origin until it is removed");
+        let state = self.origins[index.0 as usize]
+            .take()
+            .expect("an index names an origin until it is removed");
         self.by_replica.remove(&state.replica);
         self.free.push(index);
         state
     }
 
     pub(super) fn get(&self, index: OriginIndex) -> &OriginState {
-        self.origins[index.0 as usize].as_ref().expect("an index names an origin until it is removed")
+        self.origins[index.0 as usize]
+            .as_ref()
+            .expect("an index names an origin until it is removed")
     }
 
     pub(super) fn get_mut(&mut self, index: OriginIndex) -> &mut OriginState {
-        self.origins[index.0 as usize].as_mut().expect("an index names an origin until it is removed")
+        self.origins[index.0 as usize]
+            .as_mut()
+            .expect("an index names an origin until it is removed")
     }
 
     /// All origins, ordered by replica.
     pub(super) fn iter(&self) -> impl Iterator<Item = (OriginIndex, &OriginState)> {
-        self.by_replica.values().map(|index| (*index, self.get(*index)))
+        self.by_replica
+            .values()
+            .map(|index| (*index, self.get(*index)))
     }
 
     /// Origins ordered by replica, from the one after `after`.
     pub(super) fn after(&self, after: Option<ReplicaId>) -> impl Iterator<Item = &OriginState> {
         let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-        self.by_replica.range((from, std::ops::Bound::Unbounded)).map(|(_, index)| self.get(*index))
+        self.by_replica
+            .range((from, std::ops::Bound::Unbounded))
+            .map(|(_, index)| self.get(*index))
     }
 
     /// How many origins are known, our own included.

@@ -211,7 +211,10 @@ impl Sync {
     pub(super) fn exhausted(&mut self, origins: &[ReplicaId], teller: ReplicaId) {
         for origin in origins {
             if let Some(gap) = self.gaps.get_mut(origin)
-                && gap.staged.as_ref().is_none_or(|staged| staged.from != teller)
+                && gap
+                    .staged
+                    .as_ref()
+                    .is_none_or(|staged| staged.from != teller)
             {
                 gap.tellers.retain(|known| *known != teller);
             }
@@ -239,7 +242,9 @@ impl Sync {
 
     /// The question failed. What it asked for is asked of others first.
     pub(super) fn failed(&mut self, peer: ReplicaId, id: RequestId) {
-        let Some(asking) = self.answered(peer, id) else { return };
+        let Some(asking) = self.answered(peer, id) else {
+            return;
+        };
         if let Asked::Pull(origins) = asking.what {
             for origin in origins {
                 if let Some(gap) = self.gaps.get_mut(&origin)
@@ -265,9 +270,17 @@ impl Sync {
 
     /// The median of the peers' clocks less ours, in ms. One peer alone says nothing about who is wrong.
     pub(super) fn median_skew(&self) -> Option<i64> {
-        let mut skews: Vec<i64> = self.peers.values().filter_map(|peer| peer.skew_ms).collect();
+        let mut skews: Vec<i64> = self
+            .peers
+            .values()
+            .filter_map(|peer| peer.skew_ms)
+            .collect();
         skews.sort_unstable();
-        if skews.len() < 2 { None } else { Some(skews[(skews.len() - 1) / 2]) }
+        if skews.len() < 2 {
+            None
+        } else {
+            Some(skews[(skews.len() - 1) / 2])
+        }
     }
 
     /// Takes in a part that `from` sent on our asking.
@@ -291,7 +304,8 @@ impl Sync {
             Some(staged)
                 if staged.from == from
                     && staged.incarnation == incarnation
-                    && (staged.base, staged.reset, staged.cursor) == (part.base, part.reset, part.after) =>
+                    && (staged.base, staged.reset, staged.cursor)
+                        == (part.base, part.reset, part.after) =>
             {
                 staged
             }
@@ -301,7 +315,14 @@ impl Sync {
                     return Progress::Broken;
                 }
                 let (base, reset) = (part.base, part.reset);
-                Staged { from, incarnation, base, reset, cursor: part.base, entries: Vec::new() }
+                Staged {
+                    from,
+                    incarnation,
+                    base,
+                    reset,
+                    cursor: part.base,
+                    entries: Vec::new(),
+                }
             }
         };
         if self.staged_entries + part.entries.len() > self.staged_limit {
@@ -318,13 +339,30 @@ impl Sync {
             return Progress::Staged;
         };
         self.staged_entries -= staged.entries.len();
-        let Staged { base, reset, entries, .. } = staged;
-        Progress::Complete(Delta { incarnation, base, upto, reset, entries })
+        let Staged {
+            base,
+            reset,
+            entries,
+            ..
+        } = staged;
+        Progress::Complete(Delta {
+            incarnation,
+            base,
+            upto,
+            reset,
+            entries,
+        })
     }
 
     /// The next question, if a peer is free for one.
-    pub(super) fn next_request(&mut self, store: &Store, now: i64) -> Option<(ReplicaId, RequestId, Request)> {
-        let (peer, what, request) = self.next_pull(store, now).or_else(|| self.next_round(store, now))?;
+    pub(super) fn next_request(
+        &mut self,
+        store: &Store,
+        now: i64,
+    ) -> Option<(ReplicaId, RequestId, Request)> {
+        let (peer, what, request) = self
+            .next_pull(store, now)
+            .or_else(|| self.next_round(store, now))?;
         let id = RequestId(self.next_id);
         self.next_id += 1;
         if let Asked::Pull(origins) = &what {
@@ -334,27 +372,55 @@ impl Sync {
             }
         }
         let state = self.peers.get_mut(&peer).expect("only peers are asked");
-        state.asking = Some(Asking { id, sent_at: now, what });
+        state.asking = Some(Asking {
+            id,
+            sent_at: now,
+            what,
+        });
         Some((peer, id, request))
     }
 
     fn next_pull(&self, store: &Store, now: i64) -> Option<(ReplicaId, Asked, Request)> {
-        let free = |peer: &ReplicaId| self.peers.get(peer).is_some_and(|peer| peer.asking.is_none());
+        let free = |peer: &ReplicaId| {
+            self.peers
+                .get(peer)
+                .is_some_and(|peer| peer.asking.is_none())
+        };
         let open = |gap: &Gap| gap.asked.is_none_or(|(_, at)| now - at >= self.retry_ms);
         // The one asked last comes last, unless a transfer from it is half done.
         let choose = |gap: &Gap| {
-            let half_done = gap.staged.as_ref().map(|staged| staged.from).filter(|_| gap.asked.is_none());
-            half_done.filter(free).or_else(|| gap.tellers.iter().rev().copied().find(free))
+            let half_done = gap
+                .staged
+                .as_ref()
+                .map(|staged| staged.from)
+                .filter(|_| gap.asked.is_none());
+            half_done
+                .filter(free)
+                .or_else(|| gap.tellers.iter().rev().copied().find(free))
         };
-        let peer = self.gaps.values().filter(|gap| open(gap)).find_map(choose)?;
-        let mine = self.gaps.iter().filter(|(_, gap)| open(gap) && choose(gap) == Some(peer));
-        let wants: Vec<Want> = mine.take(MAX_WANTS).map(|(origin, gap)| want(store, *origin, gap, peer)).collect();
+        let peer = self
+            .gaps
+            .values()
+            .filter(|gap| open(gap))
+            .find_map(choose)?;
+        let mine = self
+            .gaps
+            .iter()
+            .filter(|(_, gap)| open(gap) && choose(gap) == Some(peer));
+        let wants: Vec<Want> = mine
+            .take(MAX_WANTS)
+            .map(|(origin, gap)| want(store, *origin, gap, peer))
+            .collect();
         let origins = wants.iter().map(|want| want.replica).collect();
         Some((peer, Asked::Pull(origins), Request::Pull(wants)))
     }
 
     fn next_round(&mut self, store: &Store, now: i64) -> Option<(ReplicaId, Asked, Request)> {
-        for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.asking.is_none()) {
+        for (id, peer) in self
+            .peers
+            .iter_mut()
+            .filter(|(_, peer)| peer.asking.is_none())
+        {
             if std::mem::take(&mut peer.root) {
                 let root = store.digest();
                 return Some((*id, Asked::Root(root), Request::Root(root)));
@@ -390,11 +456,16 @@ impl Sync {
 
     /// When something here is due although nothing happens.
     pub(super) fn next_timeout(&self, now: i64) -> Option<i64> {
-        let retries = self.gaps.values().filter_map(|gap| gap.asked.map(|(_, at)| at + self.retry_ms));
+        let retries = self
+            .gaps
+            .values()
+            .filter_map(|gap| gap.asked.map(|(_, at)| at + self.retry_ms));
         // A retry that is due and was not taken waits for a peer to be free, not for the time.
         let retries = retries.filter(|at| *at > now);
         let unanswered = self.peers.values().filter_map(|peer| peer.asking.as_ref());
-        retries.chain(unanswered.map(|asking| asking.sent_at + GIVE_UP_MS)).min()
+        retries
+            .chain(unanswered.map(|asking| asking.sent_at + GIVE_UP_MS))
+            .min()
     }
 
     /// How many deltas in parts are half done, for tests and metrics.
@@ -404,10 +475,27 @@ impl Sync {
 }
 
 fn want(store: &Store, origin: ReplicaId, gap: &Gap, peer: ReplicaId) -> Want {
-    let head = store.find(origin).map(|index| store.get(index).head()).unwrap_or_default();
-    let staged = gap.staged.as_ref().filter(|staged| staged.from == peer && staged.incarnation == head.incarnation);
-    let resume = staged.map(|staged| Resume { cursor: staged.cursor, reset: staged.reset });
+    let head = store
+        .find(origin)
+        .map(|index| store.get(index).head())
+        .unwrap_or_default();
+    let staged = gap
+        .staged
+        .as_ref()
+        .filter(|staged| staged.from == peer && staged.incarnation == head.incarnation);
+    let resume = staged.map(|staged| Resume {
+        cursor: staged.cursor,
+        reset: staged.reset,
+    });
     // A transfer goes on from the base it began with, though gossip may have moved the head meanwhile.
-    let head = staged.map_or(head, |staged| Head { seq: staged.base, ..head });
-    Want { replica: origin, shard: 0, head, resume }
+    let head = staged.map_or(head, |staged| Head {
+        seq: staged.base,
+        ..head
+    });
+    Want {
+        replica: origin,
+        shard: 0,
+        head,
+        resume,
+    }
 }

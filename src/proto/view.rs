@@ -85,7 +85,12 @@ impl View {
     pub(super) fn keep_time(&mut self, store: &Store, now: Now) {
         let set_back = now.wall_ms.saturating_add(self.drift_ms) < self.wall_ms;
         self.wall_ms = now.wall_ms;
-        while let Some((_, key)) = self.held.first().filter(|(release, _)| *release <= now.wall_ms).cloned() {
+        while let Some((_, key)) = self
+            .held
+            .first()
+            .filter(|(release, _)| *release <= now.wall_ms)
+            .cloned()
+        {
             self.held.pop_first();
             if self.rows.contains_key(&key) {
                 self.show(store, &key, now);
@@ -93,7 +98,10 @@ impl View {
         }
         if set_back {
             // Stamps that had come of age may lie in the future again. Rare enough to look at everything.
-            let shared = self.rows.keys().filter(|key| key.policy() == Policy::LatestWriter);
+            let shared = self
+                .rows
+                .keys()
+                .filter(|key| key.policy() == Policy::LatestWriter);
             for key in shared.cloned().collect::<BTreeSet<_>>() {
                 self.show(store, &key, now);
             }
@@ -107,10 +115,17 @@ impl View {
 
     fn show(&mut self, store: &Store, key: &Key, now: Now) {
         let rules = self.rules();
-        let row = self.rows.get_mut(key).expect("only keys with a row are shown");
+        let row = self
+            .rows
+            .get_mut(key)
+            .expect("only keys with a row are shown");
         let candidates = candidates(store, &row.origins, key, now);
         for candidate in candidates.iter().filter(|candidate| candidate.held(&rules)) {
-            let release = candidate.entry.hlc().wall_ms().saturating_sub(self.drift_ms);
+            let release = candidate
+                .entry
+                .hlc()
+                .wall_ms()
+                .saturating_sub(self.drift_ms);
             self.held.insert((release, key.clone()));
         }
         let verdict = evaluate(key, &candidates, &rules);
@@ -123,12 +138,20 @@ impl View {
         let visible = old != row.shown;
         if old.is_some() != row.shown.is_some() {
             let count = self.counts.entry(key.space()).or_default();
-            *count = if row.shown.is_some() { *count + 1 } else { *count - 1 };
+            *count = if row.shown.is_some() {
+                *count + 1
+            } else {
+                *count - 1
+            };
         }
         if !self.watches.is_empty() && self.watches.wanted(key, visible) {
             let new = verdict.map(|verdict| shown(store, key, &candidates, &verdict, &rules));
             let old = old.map(|was| was.into_shown(key));
-            let change = Change { key: key.shared_name(), old, new };
+            let change = Change {
+                key: key.shared_name(),
+                old,
+                new,
+            };
             self.watches.push(key, visible, change, self.watch_queue);
         }
         if row.origins.is_empty() {
@@ -138,7 +161,8 @@ impl View {
 
     /// What is shown of one key.
     pub(super) fn get(&self, store: &Store, key: &Key, now: Now) -> Option<Shown<Value>> {
-        self.explain(store, key, now).map(|explanation| explanation.shown)
+        self.explain(store, key, now)
+            .map(|explanation| explanation.shown)
     }
 
     /// What is shown of one key, and why.
@@ -149,29 +173,50 @@ impl View {
         let verdict = evaluate(key, &candidates, &rules)?;
         let rule = verdict.rule;
         let shown = shown(store, key, &candidates, &verdict, &rules);
-        Some(Explanation { key: key.shared_name(), rule, shown })
+        Some(Explanation {
+            key: key.shared_name(),
+            rule,
+            shown,
+        })
     }
 
     /// The stamp that wins now, and the held-back ones above it: what a write to a shared key must be above,
     /// and over which it is made.
     pub(super) fn stamps(&self, store: &Store, key: &Key, now: Now) -> (Option<Stamp>, Vec<Stamp>) {
-        let Some(row) = self.rows.get(key) else { return (None, Vec::new()) };
+        let Some(row) = self.rows.get(key) else {
+            return (None, Vec::new());
+        };
         let rules = self.rules();
         let candidates = candidates(store, &row.origins, key, now);
-        let mut held: Vec<Stamp> =
-            candidates.iter().filter(|candidate| candidate.held(&rules)).map(Candidate::stamp).collect();
+        let mut held: Vec<Stamp> = candidates
+            .iter()
+            .filter(|candidate| candidate.held(&rules))
+            .map(Candidate::stamp)
+            .collect();
         held.sort_unstable_by(|a, b| b.cmp(a));
         let winner = winner(&candidates, &rules).filter(|stamp| !held.contains(stamp));
         (winner, held)
     }
 
     /// Everything shown in a space that matches, ordered by key.
-    pub(super) fn list(&self, store: &Store, space: SpaceId, pattern: &Pattern, now: Now) -> Vec<Shown<Value>> {
+    pub(super) fn list(
+        &self,
+        store: &Store,
+        space: SpaceId,
+        pattern: &Pattern,
+        now: Now,
+    ) -> Vec<Shown<Value>> {
         let matches = |key: &Key| key.space() == space && pattern.matches(key.name());
-        let mut keys: Vec<&Key> =
-            self.rows.iter().filter(|(key, row)| row.shown.is_some() && matches(key)).map(|(key, _)| key).collect();
+        let mut keys: Vec<&Key> = self
+            .rows
+            .iter()
+            .filter(|(key, row)| row.shown.is_some() && matches(key))
+            .map(|(key, _)| key)
+            .collect();
         keys.sort_unstable();
-        keys.into_iter().filter_map(|key| self.get(store, key, now)).collect()
+        keys.into_iter()
+            .filter_map(|key| self.get(store, key, now))
+            .collect()
     }
 
     /// How many keys are shown in a space.
@@ -183,7 +228,9 @@ impl View {
         match self.watches.next(id) {
             Next::Nothing => None,
             Next::Item(item) => Some(item),
-            Next::SnapshotOf(space, pattern) => Some(Watched::Snapshot(self.list(store, space, &pattern, now))),
+            Next::SnapshotOf(space, pattern) => {
+                Some(Watched::Snapshot(self.list(store, space, &pattern, now)))
+            }
         }
     }
 
@@ -192,10 +239,14 @@ impl View {
     pub(super) fn recomputed(&self, store: &Store, now: Now) -> Result<(), Key> {
         let mut expected: BTreeMap<Key, SmallVec<[OriginIndex; 4]>> = BTreeMap::new();
         for (index, origin) in store.iter() {
-            let keys = origin.keys().into_iter().filter(|key| key.policy() != Policy::PerOrigin);
-            keys.filter(|key| origin.contribution(key).is_some()).for_each(|key| {
-                expected.entry(key).or_default().push(index);
-            });
+            let keys = origin
+                .keys()
+                .into_iter()
+                .filter(|key| key.policy() != Policy::PerOrigin);
+            keys.filter(|key| origin.contribution(key).is_some())
+                .for_each(|key| {
+                    expected.entry(key).or_default().push(index);
+                });
         }
         let rules = self.rules();
         for (key, origins) in &expected {
@@ -213,7 +264,10 @@ impl View {
     }
 
     fn rules(&self) -> Rules {
-        Rules { mailboxes: self.mailboxes, wall_limit_ms: self.wall_ms.saturating_add(self.drift_ms) }
+        Rules {
+            mailboxes: self.mailboxes,
+            wall_limit_ms: self.wall_ms.saturating_add(self.drift_ms),
+        }
     }
 }
 
@@ -230,14 +284,27 @@ impl Was {
     }
 }
 
-fn candidates<'a>(store: &'a Store, origins: &[OriginIndex], key: &Key, now: Now) -> Candidates<'a> {
+fn candidates<'a>(
+    store: &'a Store,
+    origins: &[OriginIndex],
+    key: &Key,
+    now: Now,
+) -> Candidates<'a> {
     let mut candidates = Candidates::new();
     for index in origins {
         let origin = store.get(*index);
         if let Some((entry, incarnation, previous)) = origin.contribution(key) {
             let own = *index == Store::OWN;
             let (standing, age) = standing(origin, own, previous, entry.source(), now);
-            candidates.push(Candidate { entry, replica: origin.replica, incarnation, standing, age, own, previous });
+            candidates.push(Candidate {
+                entry,
+                replica: origin.replica,
+                incarnation,
+                standing,
+                age,
+                own,
+                previous,
+            });
         }
     }
     candidates
@@ -260,10 +327,17 @@ fn standing(
     } else {
         (origin.lease.standing, origin.lease.age(now))
     };
-    let down = origin.record.as_ref().and_then(|record| record.down.iter().find(|down| down.source == source));
+    let down = origin
+        .record
+        .as_ref()
+        .and_then(|record| record.down.iter().find(|down| down.source == source));
     if let Some(down) = down {
         let since = i64::try_from(down.since_up_ms).unwrap_or(i64::MAX / 4);
-        let since = if own { Some(since) } else { origin.lease.local_time(since) };
+        let since = if own {
+            Some(since)
+        } else {
+            origin.lease.local_time(since)
+        };
         standing = standing.max(Standing::Suspect);
         age = age.max(now - since.unwrap_or(now));
     }
@@ -274,12 +348,20 @@ fn standing(
     (standing, age)
 }
 
-fn shown(store: &Store, key: &Key, candidates: &Candidates<'_>, verdict: &Verdict, rules: &Rules) -> Shown<Value> {
+fn shown(
+    store: &Store,
+    key: &Key,
+    candidates: &Candidates<'_>,
+    verdict: &Verdict,
+    rules: &Rules,
+) -> Shown<Value> {
     let winner = winner(candidates, rules);
     let mut contributions: Vec<Contribution<Value>> = candidates
         .iter()
         .map(|candidate| Contribution {
-            node: store.find(candidate.replica).map_or_else(Arc::default, |index| store.get(index).name.clone()),
+            node: store
+                .find(candidate.replica)
+                .map_or_else(Arc::default, |index| store.get(index).name.clone()),
             replica: candidate.replica,
             incarnation: candidate.incarnation,
             seq: candidate.entry.seq(),

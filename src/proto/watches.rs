@@ -60,7 +60,16 @@ impl Watches {
     pub(super) fn add(&mut self, space: SpaceId, pattern: Pattern, hidden: bool) -> WatchId {
         let id = WatchId(self.next);
         self.next += 1;
-        self.all.insert(id, Watch { space, pattern, hidden, state: State::Fresh, queue: VecDeque::new() });
+        self.all.insert(
+            id,
+            Watch {
+                space,
+                pattern,
+                hidden,
+                state: State::Fresh,
+                queue: VecDeque::new(),
+            },
+        );
         id
     }
 
@@ -100,7 +109,9 @@ impl Watches {
     }
 
     pub(super) fn next(&mut self, id: WatchId) -> Next {
-        let Some(watch) = self.all.get_mut(&id) else { return Next::Nothing };
+        let Some(watch) = self.all.get_mut(&id) else {
+            return Next::Nothing;
+        };
         match watch.state {
             State::Fresh => {
                 watch.state = State::Following;

@@ -80,7 +80,10 @@ struct EntryBytes<'a> {
 pub(super) fn push_entries(bytes: &mut Vec<u8>, after: u64, entries: &[(Key, Entry)]) {
     let mut last = after;
     for (key, entry) in entries {
-        let step = entry.seq().checked_sub(last).expect("entries are sent in ascending seq");
+        let step = entry
+            .seq()
+            .checked_sub(last)
+            .expect("entries are sent in ascending seq");
         last = entry.seq();
         let record = EntryBytes {
             step,
@@ -105,11 +108,22 @@ pub(super) fn take_entries(mut bytes: &[u8], after: u64) -> Result<Vec<(Key, Ent
         if record.step == 0 || record.over.len() > MAX_NAMED_DOTS {
             return Err(DecodeError::Malformed("an entry"));
         }
-        seq = seq.checked_add(record.step).ok_or(DecodeError::Malformed("an entry"))?;
-        let key = Key::new(SpaceId(record.space), record.name).map_err(|_| DecodeError::Malformed("a key"))?;
-        let value = record.value.map(Value::from_bytes).transpose().map_err(|_| DecodeError::Malformed("a value"))?;
+        seq = seq
+            .checked_add(record.step)
+            .ok_or(DecodeError::Malformed("an entry"))?;
+        let key = Key::new(SpaceId(record.space), record.name)
+            .map_err(|_| DecodeError::Malformed("a key"))?;
+        let value = record
+            .value
+            .map(Value::from_bytes)
+            .transpose()
+            .map_err(|_| DecodeError::Malformed("a value"))?;
         let over = (!record.over.is_empty()).then(|| Box::new(record.over));
-        let content = Content { value, source: Source(record.source), over };
+        let content = Content {
+            value,
+            source: Source(record.source),
+            over,
+        };
         entries.push((key, Entry::new(seq, Hlc(record.hlc), content)));
     }
     Ok(entries)
@@ -117,17 +131,24 @@ pub(super) fn take_entries(mut bytes: &[u8], after: u64) -> Result<Vec<(Key, Ent
 
 pub(super) fn push<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
     let taken = std::mem::take(bytes);
-    *bytes = postcard::to_extend(value, taken).expect("our own messages hold nothing that postcard cannot encode");
+    *bytes = postcard::to_extend(value, taken)
+        .expect("our own messages hold nothing that postcard cannot encode");
 }
 
-pub(super) fn take<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &'static str) -> Result<(T, &'a [u8]), DecodeError> {
+pub(super) fn take<'a, T: Deserialize<'a>>(
+    bytes: &'a [u8],
+    what: &'static str,
+) -> Result<(T, &'a [u8]), DecodeError> {
     postcard::take_from_bytes(bytes).map_err(|_| DecodeError::Malformed(what))
 }
 
 /// Strips the version byte, and refuses what is too long before looking at it.
 pub(super) fn open(bytes: &[u8], limit: usize) -> Result<&[u8], DecodeError> {
     if bytes.len() > limit {
-        return Err(DecodeError::TooLong { bytes: bytes.len(), limit });
+        return Err(DecodeError::TooLong {
+            bytes: bytes.len(),
+            limit,
+        });
     }
     match bytes.split_first() {
         None => Err(DecodeError::Empty),
@@ -137,5 +158,9 @@ pub(super) fn open(bytes: &[u8], limit: usize) -> Result<&[u8], DecodeError> {
 }
 
 pub(super) fn end(rest: &[u8]) -> Result<(), DecodeError> {
-    if rest.is_empty() { Ok(()) } else { Err(DecodeError::Trailing(rest.len())) }
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(DecodeError::Trailing(rest.len()))
+    }
 }

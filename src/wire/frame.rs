@@ -35,16 +35,33 @@ impl Frame {
     /// Makes and signs a frame; returns it with its bytes.
     ///
     /// `header.kind` says whether `delta` is there; a delta ends at `header.head` and is not a reset.
-    pub fn sign(identity: &Identity, mesh: MeshId, header: Header, delta: Option<Delta>) -> (Self, Bytes) {
+    pub fn sign(
+        identity: &Identity,
+        mesh: MeshId,
+        header: Header,
+        delta: Option<Delta>,
+    ) -> (Self, Bytes) {
         let mut body = Vec::new();
         if let Some(delta) = &delta {
-            assert_eq!(header.kind, Kind::Delta, "only frames about writes carry some");
-            assert_eq!((delta.incarnation, delta.upto), (header.incarnation, header.head), "a delta ends at the head");
+            assert_eq!(
+                header.kind,
+                Kind::Delta,
+                "only frames about writes carry some"
+            );
+            assert_eq!(
+                (delta.incarnation, delta.upto),
+                (header.incarnation, header.head),
+                "a delta ends at the head"
+            );
             assert_eq!(delta.reset, None, "resets never ride gossip");
             push(&mut body, &delta.base);
             push_entries(&mut body, delta.base, &delta.entries);
         }
-        let hash = if delta.is_some() { Sha256::digest(&body).into() } else { NO_BODY };
+        let hash = if delta.is_some() {
+            Sha256::digest(&body).into()
+        } else {
+            NO_BODY
+        };
         let header = SignedHeader::sign(identity, mesh, header, hash);
         let mut bytes = header.as_bytes().to_vec();
         bytes.extend_from_slice(&body);
@@ -60,7 +77,10 @@ impl Frame {
     /// When anything about it is not as it must be; the frame is to be rejected and counted.
     pub fn decode(bytes: &[u8], mesh: &MeshId) -> Result<Self, DecodeError> {
         if bytes.len() > MAX_FRAME_BYTES {
-            return Err(DecodeError::TooLong { bytes: bytes.len(), limit: MAX_FRAME_BYTES });
+            return Err(DecodeError::TooLong {
+                bytes: bytes.len(),
+                limit: MAX_FRAME_BYTES,
+            });
         }
         let (header, rest) = SignedHeader::take(bytes, mesh)?;
         let body = match header.header().kind {

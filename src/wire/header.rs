@@ -47,7 +47,10 @@ pub struct Header {
 impl Header {
     /// How far the origin had got.
     pub fn head(&self) -> Head {
-        Head { incarnation: self.incarnation, seq: self.head }
+        Head {
+            incarnation: self.incarnation,
+            seq: self.head,
+        }
     }
 }
 
@@ -84,7 +87,11 @@ pub(super) const NO_BODY: [u8; 32] = [0; 32];
 impl SignedHeader {
     /// Signs `header` for `mesh` over the hash of a body ([`NO_BODY`] when there is none).
     pub(super) fn sign(identity: &Identity, mesh: MeshId, header: Header, body: [u8; 32]) -> Self {
-        assert_eq!(identity.replica(), header.replica, "an origin signs for itself alone");
+        assert_eq!(
+            identity.replica(),
+            header.replica,
+            "an origin signs for itself alone"
+        );
         let record = HeaderBytes {
             mesh: mesh.0,
             replica: header.replica,
@@ -101,7 +108,11 @@ impl SignedHeader {
         push(&mut bytes, &record);
         let signature = identity.sign(&[DOMAIN, &bytes].concat());
         bytes.extend_from_slice(&signature);
-        Self { header, body, bytes: bytes.into() }
+        Self {
+            header,
+            body,
+            bytes: bytes.into(),
+        }
     }
 
     /// Reads a signed header from the front of `bytes` and checks version, mesh and signature. Returns what
@@ -109,19 +120,27 @@ impl SignedHeader {
     ///
     /// # Errors
     /// When the bytes make no sense, belong to another mesh, or were not signed by the replica they name.
-    pub(super) fn take<'a>(bytes: &'a [u8], mesh: &MeshId) -> Result<(Self, &'a [u8]), DecodeError> {
+    pub(super) fn take<'a>(
+        bytes: &'a [u8],
+        mesh: &MeshId,
+    ) -> Result<(Self, &'a [u8]), DecodeError> {
         let rest = super::codec::open(bytes, usize::MAX)?;
         let (record, rest): (HeaderBytes, _) = take(rest, "a header")?;
         let signed = bytes.len() - rest.len();
-        let (signature, rest) =
-            rest.split_first_chunk::<SIGNATURE_BYTES>().ok_or(DecodeError::Malformed("a signature"))?;
+        let (signature, rest) = rest
+            .split_first_chunk::<SIGNATURE_BYTES>()
+            .ok_or(DecodeError::Malformed("a signature"))?;
         if record.mesh != mesh.0 {
             return Err(DecodeError::Mesh);
         }
         if record.head > MAX_SEQ || record.settled.is_some_and(|settled| settled > record.head) {
             return Err(DecodeError::Malformed("a header"));
         }
-        if !verify(record.replica, &[DOMAIN, &bytes[..signed]].concat(), signature) {
+        if !verify(
+            record.replica,
+            &[DOMAIN, &bytes[..signed]].concat(),
+            signature,
+        ) {
             return Err(DecodeError::Signature);
         }
         let header = Header {
@@ -135,7 +154,14 @@ impl SignedHeader {
             kind: record.kind,
         };
         let bytes = Bytes::copy_from_slice(&bytes[..signed + SIGNATURE_BYTES]);
-        Ok((Self { header, body: record.body, bytes }, rest))
+        Ok((
+            Self {
+                header,
+                body: record.body,
+                bytes,
+            },
+            rest,
+        ))
     }
 
     /// What was signed.

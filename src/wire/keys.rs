@@ -28,7 +28,10 @@ impl MeshKey {
 
     /// The text of a key file.
     pub fn to_text(&self) -> String {
-        format!("# presence-mesh: key of a mesh. Whoever has it is a member: keep it secret.\n{}\n", hex(&self.0))
+        format!(
+            "# presence-mesh: key of a mesh. Whoever has it is a member: keep it secret.\n{}\n",
+            hex(&self.0)
+        )
     }
 
     /// The key of the encrypted transport (`libp2p-pnet`) for the mesh called `name`.
@@ -43,7 +46,10 @@ impl MeshKey {
 
     /// The name of a libp2p protocol for one purpose (`sync`, `kad`) within the mesh called `name`.
     pub fn protocol(&self, name: &str, purpose: &str) -> String {
-        format!("/presence-mesh/{purpose}/1/{}", hex(&self.derive("protocol", name)[..8]))
+        format!(
+            "/presence-mesh/{purpose}/1/{}",
+            hex(&self.derive("protocol", name)[..8])
+        )
     }
 
     /// The key under which nodes of the mesh called `name` announce themselves in a DHT.
@@ -75,7 +81,11 @@ pub struct MeshId(pub(super) [u8; 16]);
 impl MeshId {
     /// The id of the mesh called `name` with this key.
     pub fn derive(key: &MeshKey, name: &str) -> Self {
-        Self(key.derive("mesh", name)[..16].try_into().expect("half of 32 bytes"))
+        Self(
+            key.derive("mesh", name)[..16]
+                .try_into()
+                .expect("half of 32 bytes"),
+        )
     }
 }
 
@@ -112,7 +122,9 @@ impl Identity {
     pub fn to_text(&self) -> String {
         let replica = self.replica();
         let secret = hex(&self.to_bytes());
-        format!("# presence-mesh: identity of replica {replica}. Two nodes must never share it.\n{secret}\n")
+        format!(
+            "# presence-mesh: identity of replica {replica}. Two nodes must never share it.\n{secret}\n"
+        )
     }
 
     /// The name of the replica that holds this key.
@@ -133,12 +145,16 @@ impl fmt::Debug for Identity {
 
 /// Strict verification (no malleable signatures, no keys of small order): every node agrees what is valid.
 pub(super) fn verify(replica: ReplicaId, message: &[u8], signature: &[u8; 64]) -> bool {
-    VerifyingKey::from_bytes(replica.public_key())
-        .is_ok_and(|key| key.verify_strict(message, &Signature::from_bytes(signature)).is_ok())
+    VerifyingKey::from_bytes(replica.public_key()).is_ok_and(|key| {
+        key.verify_strict(message, &Signature::from_bytes(signature))
+            .is_ok()
+    })
 }
 
 /// The root of a replica's store: equal digests mean equal stores. Prints as hexadecimal.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct Digest(pub [u8; 16]);
 
 impl fmt::Display for Digest {
@@ -203,10 +219,12 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 
 pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+            text
+        })
 }
 
 #[cfg(test)]
@@ -218,16 +236,30 @@ mod tests {
         let key = MeshKey::from_bytes([0xab; 32]);
         assert_eq!(MeshKey::parse(&key.to_text()), Ok(key));
         let identity = Identity::from_bytes([9; 32]);
-        assert_eq!(Identity::parse(&identity.to_text()).expect("own text").replica(), identity.replica());
+        assert_eq!(
+            Identity::parse(&identity.to_text())
+                .expect("own text")
+                .replica(),
+            identity.replica()
+        );
     }
 
     #[test]
     fn broken_key_files_name_the_line() {
         assert_eq!(MeshKey::parse("# nothing\n"), Err(KeyFileError::Empty));
-        assert_eq!(MeshKey::parse("# one\nabc\n"), Err(KeyFileError::Line { line: 2 }));
+        assert_eq!(
+            MeshKey::parse("# one\nabc\n"),
+            Err(KeyFileError::Line { line: 2 })
+        );
         let key = "0".repeat(64);
-        assert_eq!(MeshKey::parse(&format!("{key}\n{key}")), Err(KeyFileError::Second { line: 2 }));
-        assert_eq!(MeshKey::parse(&"é".repeat(32)), Err(KeyFileError::Line { line: 1 }));
+        assert_eq!(
+            MeshKey::parse(&format!("{key}\n{key}")),
+            Err(KeyFileError::Second { line: 2 })
+        );
+        assert_eq!(
+            MeshKey::parse(&"é".repeat(32)),
+            Err(KeyFileError::Line { line: 1 })
+        );
     }
 
     #[test]
@@ -242,7 +274,10 @@ mod tests {
 
     #[test]
     fn secrets_do_not_print() {
-        assert_eq!(format!("{:?}", MeshKey::from_bytes([0xab; 32])), "MeshKey(…)");
+        assert_eq!(
+            format!("{:?}", MeshKey::from_bytes([0xab; 32])),
+            "MeshKey(…)"
+        );
         assert!(!format!("{:?}", Identity::from_bytes([0xab; 32])).contains("abab"));
     }
 }

@@ -64,7 +64,10 @@ impl Part {
         push(bytes, &record);
     }
 
-    pub(super) fn take<'a>(bytes: &'a [u8], mesh: &MeshId) -> Result<(Self, &'a [u8]), DecodeError> {
+    pub(super) fn take<'a>(
+        bytes: &'a [u8],
+        mesh: &MeshId,
+    ) -> Result<(Self, &'a [u8]), DecodeError> {
         let (record, rest): (PartBytes<'a>, _) = take(bytes, "a part")?;
         let (header, after_header) = SignedHeader::take(record.header, mesh)?;
         super::codec::end(after_header)?;
@@ -84,7 +87,10 @@ impl Part {
 
     /// In anti-entropy no head is believed beyond a signed header.
     fn check(&self) -> Result<(), DecodeError> {
-        let last = self.entries.last().map_or(self.after, |(_, entry)| entry.seq());
+        let last = self
+            .entries
+            .last()
+            .map_or(self.after, |(_, entry)| entry.seq());
         let proved = self.header.header().head;
         if self.base > self.after || last > MAX_SEQ || last > proved {
             return Err(DecodeError::Head);
@@ -92,7 +98,10 @@ impl Part {
         if self.upto.is_some_and(|upto| upto > proved || upto < last) {
             return Err(DecodeError::Head);
         }
-        if self.reset.is_some_and(|watermark| self.base != 0 || watermark > proved) {
+        if self
+            .reset
+            .is_some_and(|watermark| self.base != 0 || watermark > proved)
+        {
             return Err(DecodeError::Head);
         }
         Ok(())

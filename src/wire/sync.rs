@@ -237,5 +237,9 @@ impl Response {
 
 fn check_heads(heads: &[HeadInfo]) -> Result<(), DecodeError> {
     let sane = heads.iter().all(|info| info.head.seq <= MAX_SEQ);
-    if sane { Ok(()) } else { Err(DecodeError::Malformed("a head")) }
+    if sane {
+        Ok(())
+    } else {
+        Err(DecodeError::Malformed("a head"))
+    }
 }

@@ -140,7 +140,13 @@ impl Pbx {
         let (state, work) = (Arc::new(Mutex::new(state)), Arc::new(Notify::new()));
         let changed = Arc::new(watch::Sender::new(0));
         let task = tokio::spawn(run(socket, state.clone(), changed.clone(), work.clone()));
-        Self { address, state, changed, work, stop: Arc::new(Stop(task.abort_handle())) }
+        Self {
+            address,
+            state,
+            changed,
+            work,
+            stop: Arc::new(Stop(task.abort_handle())),
+        }
     }
 
     /// Asks for digest authentication as user `mesh`.
@@ -231,7 +237,11 @@ impl Pbx {
             state.counts.insert(mailbox.into(), (new, old, eid));
             let body = state.mailbox_body(mailbox, new, old);
             state.say(1, body);
-            let derived = state.device_body(&format!("MWI:{mailbox}"), if new > 0 { "INUSE" } else { "NOT_INUSE" }, 1);
+            let derived = state.device_body(
+                &format!("MWI:{mailbox}"),
+                if new > 0 { "INUSE" } else { "NOT_INUSE" },
+                1,
+            );
             state.say(0, derived);
         });
     }
@@ -272,9 +282,21 @@ impl Pbx {
     /// What its hints show: all states of the device together.
     pub fn lamp(&self, device: &str) -> DeviceState {
         self.with(|state| {
-            let local = state.local.iter().filter(|(name, _)| name == device).map(|(_, text)| text);
-            let remote = state.remote.get(device).into_iter().flat_map(BTreeMap::values);
-            DeviceState::aggregate(local.chain(remote).map(|text| text.parse().expect("checked when it came")))
+            let local = state
+                .local
+                .iter()
+                .filter(|(name, _)| name == device)
+                .map(|(_, text)| text);
+            let remote = state
+                .remote
+                .get(device)
+                .into_iter()
+                .flat_map(BTreeMap::values);
+            DeviceState::aggregate(
+                local
+                    .chain(remote)
+                    .map(|text| text.parse().expect("checked when it came")),
+            )
         })
     }
 
@@ -285,7 +307,14 @@ impl Pbx {
 
     /// How many injected states are not INVALID.
     pub fn remote_lamps(&self) -> usize {
-        self.with(|state| state.remote.values().flat_map(BTreeMap::values).filter(|text| *text != "INVALID").count())
+        self.with(|state| {
+            state
+                .remote
+                .values()
+                .flat_map(BTreeMap::values)
+                .filter(|text| *text != "INVALID")
+                .count()
+        })
     }
 
     /// New and old messages as the phones see them.
@@ -316,7 +345,12 @@ impl Pbx {
 
     /// Whether all it had to publish is answered.
     pub fn is_quiet(&self) -> bool {
-        self.with(|state| state.publishers.iter().all(|one| one.queue.is_empty() && one.outstanding.is_none()))
+        self.with(|state| {
+            state
+                .publishers
+                .iter()
+                .all(|one| one.queue.is_empty() && one.outstanding.is_none())
+        })
     }
 
     /// What no bridge may ever do.
@@ -373,8 +407,16 @@ impl State {
 
     fn dump(&mut self, package: usize) {
         let bodies: Vec<String> = match package {
-            0 => self.local.iter().map(|(device, text)| self.device_body(device, text, 1)).collect(),
-            _ => self.local_boxes.iter().map(|(name, (new, old))| self.mailbox_body(name, *new, *old)).collect(),
+            0 => self
+                .local
+                .iter()
+                .map(|(device, text)| self.device_body(device, text, 1))
+                .collect(),
+            _ => self
+                .local_boxes
+                .iter()
+                .map(|(name, (new, old))| self.mailbox_body(name, *new, *old))
+                .collect(),
         };
         bodies.into_iter().for_each(|body| self.say(package, body));
     }
@@ -387,12 +429,16 @@ impl State {
 
     fn device_body(&self, device: &str, text: &str, cachable: u8) -> String {
         let eid = &self.eid;
-        format!(r#"{{"type":"devicestate","device":"{device}","state":"{text}","cachable":{cachable},"eid":"{eid}"}}"#)
+        format!(
+            r#"{{"type":"devicestate","device":"{device}","state":"{text}","cachable":{cachable},"eid":"{eid}"}}"#
+        )
     }
 
     fn mailbox_body(&self, name: &str, new: i64, old: i64) -> String {
         let eid = &self.eid;
-        format!(r#"{{"type":"mailboxstate","uniqueid":"{name}","old":{old},"new":{new},"eid":"{eid}"}}"#)
+        format!(
+            r#"{{"type":"mailboxstate","uniqueid":"{name}","old":{old},"new":{new},"eid":"{eid}"}}"#
+        )
     }
 
     /// What is to be sent now: new requests and repetitions.
@@ -401,21 +447,38 @@ impl State {
         if self.life == Life::Dead {
             return due;
         }
-        let Some(bridge) = self.bridge else { return due };
+        let Some(bridge) = self.bridge else {
+            return due;
+        };
         for package in 0..2 {
             if self.publishers[package].outstanding.is_none()
                 && let Some(body) = self.publishers[package].queue.pop_front()
             {
                 self.begin(package, body, from, bridge);
-                due.push(self.publishers[package].outstanding.as_ref().expect("just begun").text.clone());
+                due.push(
+                    self.publishers[package]
+                        .outstanding
+                        .as_ref()
+                        .expect("just begun")
+                        .text
+                        .clone(),
+                );
             }
             let now = Instant::now();
             let publisher = &mut self.publishers[package];
-            if publisher.outstanding.as_ref().is_some_and(|open| open.give_up_at <= now) {
+            if publisher
+                .outstanding
+                .as_ref()
+                .is_some_and(|open| open.give_up_at <= now)
+            {
                 // "No response received for outbound publish": dropped, on with the next.
                 publisher.outstanding = None;
             }
-            if let Some(open) = publisher.outstanding.as_mut().filter(|open| open.next_at <= now) {
+            if let Some(open) = publisher
+                .outstanding
+                .as_mut()
+                .filter(|open| open.next_at <= now)
+            {
                 open.wait = (open.wait * 2).min(Duration::from_secs(4));
                 open.next_at = now + open.wait;
                 due.push(open.text.clone());
@@ -465,7 +528,9 @@ impl State {
         let via = header(text, "Via").unwrap_or_default();
         let package = (0..2).find(|package| {
             let open = &self.publishers[*package].outstanding;
-            open.as_ref().is_some_and(|open| via.ends_with(&open.branch) || via.contains(&format!("{};", open.branch)))
+            open.as_ref().is_some_and(|open| {
+                via.ends_with(&open.branch) || via.contains(&format!("{};", open.branch))
+            })
         });
         let Some(package) = package else { return };
         *self.answers.entry(status).or_default() += 1;
@@ -524,7 +589,10 @@ impl State {
         if method != "PUBLISH" {
             return answer(405, "Method Not Allowed", "");
         }
-        let device = text.split("\"device\":\"").nth(1).and_then(|rest| rest.split('"').next());
+        let device = text
+            .split("\"device\":\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next());
         if let Some(device) = device {
             *self.received.entry(device.to_owned()).or_default() += 1;
         }
@@ -533,7 +601,11 @@ impl State {
         }
         if !self.authorized(text, uri) {
             *self.received.entry("challenged".into()).or_default() += 1;
-            let stale = if self.stale_nonces && header(text, "Authorization").is_some() { ",stale=true" } else { "" };
+            let stale = if self.stale_nonces && header(text, "Authorization").is_some() {
+                ",stale=true"
+            } else {
+                ""
+            };
             let challenge = format!(
                 "WWW-Authenticate: Digest realm=\"{REALM}\",nonce=\"{}/x\",opaque=\"op\",algorithm=MD5,qop=\"auth\"{stale}\r\n",
                 self.nonce
@@ -552,7 +624,10 @@ impl State {
         {
             return answer(412, "Conditional Request Failed", "");
         }
-        let body = text.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+        let body = text
+            .split_once("\r\n\r\n")
+            .map(|(_, body)| body)
+            .unwrap_or_default();
         if !body.is_empty() && self.take(package, body, text).is_none() {
             return answer(500, "Server Internal Error", "");
         }
@@ -562,7 +637,11 @@ impl State {
         if expires != "0" {
             self.etags.insert(etag.clone(), event.to_owned());
         }
-        answer(200, "OK", &format!("SIP-ETag: {etag}\r\nExpires: {expires}\r\n"))
+        answer(
+            200,
+            "OK",
+            &format!("SIP-ETag: {etag}\r\nExpires: {expires}\r\n"),
+        )
     }
 
     /// Takes a body as Asterisk does; `None` for what it answers 500.
@@ -572,20 +651,35 @@ impl State {
         let eid = field("eid")?;
         match (package, field("type")?.as_str()) {
             (_, "refresh") => {
-                *self.received.entry(format!("refresh {}", PACKAGES[package])).or_default() += 1;
+                *self
+                    .received
+                    .entry(format!("refresh {}", PACKAGES[package]))
+                    .or_default() += 1;
                 self.dump(package);
             }
             (0, "devicestate") => {
                 let (device, given) = (field("device")?, field("state")?);
                 // Asterisk takes what it does not know as UNKNOWN.
-                let state = given.parse::<DeviceState>().unwrap_or(DeviceState::Unknown).to_string();
+                let state = given
+                    .parse::<DeviceState>()
+                    .unwrap_or(DeviceState::Unknown)
+                    .to_string();
                 if eid == self.eid {
-                    self.violations.push(format!("its own eid came back: {device} {state}"));
+                    self.violations
+                        .push(format!("its own eid came back: {device} {state}"));
                 }
-                let stream = (header(text, "Call-ID")?.to_owned(), tag(header(text, "From")?).to_owned());
-                let known = self.streams.entry(device.clone()).or_insert_with(|| stream.clone());
+                let stream = (
+                    header(text, "Call-ID")?.to_owned(),
+                    tag(header(text, "From")?).to_owned(),
+                );
+                let known = self
+                    .streams
+                    .entry(device.clone())
+                    .or_insert_with(|| stream.clone());
                 if *known != stream {
-                    self.violations.push(format!("{device} is told on two streams: their order is lost"));
+                    self.violations.push(format!(
+                        "{device} is told on two streams: their order is lost"
+                    ));
                 }
                 if value["cachable"] == json!(1) {
                     self.injected.push(format!("{device} {eid} {state}"));
@@ -593,11 +687,17 @@ impl State {
                 }
             }
             (1, "mailboxstate") => {
-                let (name, new, old) = (field("uniqueid")?, value["new"].as_i64()?, value["old"].as_i64()?);
+                let (name, new, old) = (
+                    field("uniqueid")?,
+                    value["new"].as_i64()?,
+                    value["old"].as_i64()?,
+                );
                 if eid == self.eid {
-                    self.violations.push(format!("its own eid came back: {name}"));
+                    self.violations
+                        .push(format!("its own eid came back: {name}"));
                 }
-                self.injected_boxes.push(format!("{name} {new} {old} {eid}"));
+                self.injected_boxes
+                    .push(format!("{name} {new} {old} {eid}"));
                 self.counts.insert(name, (new, old, eid));
             }
             _ => return None,
@@ -606,11 +706,20 @@ impl State {
     }
 
     fn authorized(&mut self, text: &str, uri: &str) -> bool {
-        let Some(password) = self.password.clone() else { return true };
-        let Some(value) = header(text, "Authorization") else { return false };
+        let Some(password) = self.password.clone() else {
+            return true;
+        };
+        let Some(value) = header(text, "Authorization") else {
+            return false;
+        };
         let part = |name: &str| {
             let rest = value.split(&format!("{name}=")).nth(1)?;
-            Some(rest.trim_start_matches('"').split(['"', ',']).next()?.to_owned())
+            Some(
+                rest.trim_start_matches('"')
+                    .split(['"', ','])
+                    .next()?
+                    .to_owned(),
+            )
         };
         let get = |name: &str| part(name).unwrap_or_default();
         let nonce = format!("{}/x", self.nonce);
@@ -621,13 +730,25 @@ impl State {
         }
         let ha1 = md5(&format!("mesh:{REALM}:{password}"));
         let ha2 = md5(&format!("PUBLISH:{uri}"));
-        let expected =
-            md5(&format!("{ha1}:{}:{}:{}:auth:{ha2}", get("nonce"), part("nc").unwrap_or_default(), get("cnonce")));
-        get("nonce") == nonce && get("response") == expected && get(" uri") == uri && get("opaque") == "op"
+        let expected = md5(&format!(
+            "{ha1}:{}:{}:{}:auth:{ha2}",
+            get("nonce"),
+            part("nc").unwrap_or_default(),
+            get("cnonce")
+        ));
+        get("nonce") == nonce
+            && get("response") == expected
+            && get(" uri") == uri
+            && get("opaque") == "op"
     }
 }
 
-async fn run(socket: UdpSocket, state: Arc<Mutex<State>>, changed: Arc<watch::Sender<u64>>, work: Arc<Notify>) {
+async fn run(
+    socket: UdpSocket,
+    state: Arc<Mutex<State>>,
+    changed: Arc<watch::Sender<u64>>,
+    work: Arc<Notify>,
+) {
     let from = socket.local_addr().expect("bound");
     let mut buffer = vec![0; 65_535];
     loop {
@@ -674,7 +795,10 @@ async fn run(socket: UdpSocket, state: Arc<Mutex<State>>, changed: Arc<watch::Se
 fn header<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let head = text.split("\r\n\r\n").next()?;
     let lines = head.split("\r\n").skip(1);
-    lines.filter_map(|line| line.split_once(':')).find(|(found, _)| *found == name).map(|(_, value)| value.trim())
+    lines
+        .filter_map(|line| line.split_once(':'))
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| value.trim())
 }
 
 fn tag(from: &str) -> &str {
@@ -682,5 +806,8 @@ fn tag(from: &str) -> &str {
 }
 
 fn md5(text: &str) -> String {
-    Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Md5::digest(text.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -16,7 +16,10 @@ impl Wire {
             Ok(wire) => Some(wire),
             Err(problem) => {
                 let required = std::env::var("MESH_TESTS_REQUIRE").unwrap_or_default();
-                assert!(!required.split(',').any(|word| word.trim() == "netns"), "{test}: {problem}");
+                assert!(
+                    !required.split(',').any(|word| word.trim() == "netns"),
+                    "{test}: {problem}"
+                );
                 // The harness swallows what `eprintln!` says in a test that passes.
                 let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {problem}");
                 None
@@ -26,14 +29,20 @@ impl Wire {
 
     fn make() -> Result<Self, String> {
         let id = std::process::id();
-        let wire = Self { names: [format!("pm{id}a"), format!("pm{id}b")] };
+        let wire = Self {
+            names: [format!("pm{id}a"), format!("pm{id}b")],
+        };
         let [a, b] = &wire.names;
         ip(&["netns", "add", a])?;
         ip(&["netns", "add", b])?;
-        ip(&["-n", a, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", b])?;
+        ip(&[
+            "-n", a, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", b,
+        ])?;
         for (name, address) in [(a, "10.77.0.1/24"), (b, "10.77.0.2/24")] {
             ip(&["-n", name, "link", "set", "lo", "up"])?;
-            ip(&["-n", name, "addr", "add", address, "brd", "+", "dev", "eth0"])?;
+            ip(&[
+                "-n", name, "addr", "add", address, "brd", "+", "dev", "eth0",
+            ])?;
             ip(&["-n", name, "link", "set", "eth0", "up"])?;
         }
         Ok(wire)
@@ -42,7 +51,9 @@ impl Wire {
     /// A command that will run on machine 0 or 1.
     pub fn command(&self, machine: usize, program: &std::path::Path) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.names[machine]]).arg(program);
+        command
+            .args(["netns", "exec", &self.names[machine]])
+            .arg(program);
         command
     }
 }
@@ -57,9 +68,16 @@ impl Drop for Wire {
 }
 
 fn ip(arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new("ip").args(arguments).output().map_err(|error| format!("cannot run ip: {error}"))?;
+    let output = Command::new("ip")
+        .args(arguments)
+        .output()
+        .map_err(|error| format!("cannot run ip: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
-    Err(format!("ip {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+    Err(format!(
+        "ip {}: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr).trim()
+    ))
 }

@@ -35,7 +35,9 @@ pub async fn start(builder: MeshBuilder) -> Mesh {
 }
 
 pub fn peer(mesh: &Mesh, replica: ReplicaId) -> Option<Peer> {
-    mesh.peers().into_iter().find(|peer| peer.replica == replica)
+    mesh.peers()
+        .into_iter()
+        .find(|peer| peer.replica == replica)
 }
 
 pub fn connected(mesh: &Mesh, replica: ReplicaId) -> bool {
@@ -51,7 +53,11 @@ pub async fn until(what: &str, condition: impl FnMut() -> bool) -> Duration {
     until_within(DEADLINE, what, condition).await
 }
 
-pub async fn until_within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) -> Duration {
+pub async fn until_within(
+    limit: Duration,
+    what: &str,
+    mut condition: impl FnMut() -> bool,
+) -> Duration {
     let start = Instant::now();
     let mut look = tokio::time::interval(Duration::from_millis(5));
     let seen = timeout(limit, async {

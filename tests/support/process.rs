@@ -62,7 +62,17 @@ impl World {
     /// What [`World::start`] runs.
     pub fn command(&self, name: &str, flags: &[&str]) -> Command {
         let mut command = program();
-        command.args(["run", "--mesh", "test", "--node", name, "--mdns", "off", "--http", "127.0.0.1:0"]);
+        command.args([
+            "run",
+            "--mesh",
+            "test",
+            "--node",
+            name,
+            "--mdns",
+            "off",
+            "--http",
+            "127.0.0.1:0",
+        ]);
         command.arg("--key-file").arg(&self.key_file);
         command.arg("--data-dir").arg(self.path(name));
         if !flags.contains(&"--listen") {
@@ -87,7 +97,10 @@ pub fn program() -> Command {
 
 /// Runs the program to its end.
 pub fn run(arguments: &[&str]) -> Output {
-    program().args(arguments).output().expect("the program starts")
+    program()
+        .args(arguments)
+        .output()
+        .expect("the program starts")
 }
 
 pub fn text(bytes: &[u8]) -> String {
@@ -114,8 +127,16 @@ pub struct Node {
 impl Node {
     /// Starts it, and waits for its `listening` line.
     pub fn spawn(name: &str, mut command: Command, log: &Path) -> Self {
-        let stderr = File::options().create(true).append(true).open(log).expect("a log file");
-        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("the program starts");
+        let stderr = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .expect("a log file");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .expect("the program starts");
         let lines = lines_of(child.stdout.take().expect("it is piped"));
         let mut node = Self {
             name: name.to_owned(),
@@ -125,12 +146,20 @@ impl Node {
             http: SocketAddr::from(([0; 4], 0)),
             replica: String::new(),
         };
-        let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{name} said nothing"));
-        let fields = line.strip_prefix("listening ").unwrap_or_else(|| panic!("{name} said {line:?}"));
+        let line = lines
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("{name} said nothing"));
+        let fields = line
+            .strip_prefix("listening ")
+            .unwrap_or_else(|| panic!("{name} said {line:?}"));
         for field in fields.split(' ') {
             match field.split_once('=').unwrap_or_else(|| panic!("{line:?}")) {
-                ("mesh", addresses) => node.mesh = addresses.split(',').map(str::to_owned).collect(),
-                ("http", address) => node.http = address.parse().unwrap_or_else(|_| panic!("{line:?}")),
+                ("mesh", addresses) => {
+                    node.mesh = addresses.split(',').map(str::to_owned).collect()
+                }
+                ("http", address) => {
+                    node.http = address.parse().unwrap_or_else(|_| panic!("{line:?}"))
+                }
                 ("replica", id) => id.clone_into(&mut node.replica),
                 _ => panic!("{line:?}"),
             }
@@ -147,8 +176,12 @@ impl Node {
     /// SIGTERM; the exit code.
     pub fn terminate(&mut self) -> Option<i32> {
         let process = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("a child of ours");
-        wait_for("the end of the process", PATIENCE, || self.child.try_wait().expect("a child of ours")).code()
+        rustix::process::kill_process(process, rustix::process::Signal::TERM)
+            .expect("a child of ours");
+        wait_for("the end of the process", PATIENCE, || {
+            self.child.try_wait().expect("a child of ours")
+        })
+        .code()
     }
 
     pub fn log(&self) -> String {
@@ -157,7 +190,10 @@ impl Node {
 
     pub fn get(&self, path: &str) -> (u16, Value) {
         let (status, body) = request(self.http, "GET", path, &[], "");
-        (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+        (
+            status,
+            serde_json::from_str(&body).unwrap_or(Value::String(body)),
+        )
     }
 
     pub fn put(&self, path: &str, body: &str) {
@@ -172,7 +208,10 @@ impl Node {
 
     pub fn digest(&self) -> String {
         let (_, status) = self.get("/api/v1/status");
-        status["digest"].as_str().expect("a status has a digest").to_owned()
+        status["digest"]
+            .as_str()
+            .expect("a status has a digest")
+            .to_owned()
     }
 
     /// Waits until a field of what `path` answers is `wanted`.
@@ -183,7 +222,11 @@ impl Node {
             if found[field] == wanted {
                 return;
             }
-            assert!(!deadline.is_over(), "{} {path} has no {field} {wanted} after {within:?}: {found}", self.name);
+            assert!(
+                !deadline.is_over(),
+                "{} {path} has no {field} {wanted} after {within:?}: {found}",
+                self.name
+            );
             thread::sleep(LOOK_EVERY);
         }
     }
@@ -196,7 +239,11 @@ impl Node {
     /// A command line that asks this node.
     pub fn ask(&self, arguments: &[&str]) -> Output {
         let http = self.http.to_string();
-        program().args(arguments).args(["--http", &http]).output().expect("the program starts")
+        program()
+            .args(arguments)
+            .args(["--http", &http])
+            .output()
+            .expect("the program starts")
     }
 
     /// Follows `/api/v1/stream`.
@@ -253,7 +300,12 @@ impl Stream {
     }
 
     /// The first change of `key` for which `wanted` holds of its new object.
-    pub fn await_change(&self, key: &str, within: Duration, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub fn await_change(
+        &self,
+        key: &str,
+        within: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
         let deadline = Deadline::after(within);
         loop {
             let (name, data) = self.next(deadline.left());
@@ -283,7 +335,13 @@ impl Drop for Stream {
 }
 
 /// One request on a connection of its own; status and body.
-pub fn request(http: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+pub fn request(
+    http: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String) {
     let (status, _, body) = request_in_full(http, method, path, headers, body.as_bytes());
     (status, body)
 }
@@ -298,7 +356,10 @@ pub fn request_in_full(
 ) -> (u16, String, String) {
     let mut socket = TcpStream::connect(http).expect("the node listens");
     socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    let mut head = format!(
+        "{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n",
+        body.len()
+    );
     if !headers.iter().any(|(name, _)| *name == "Host") {
         head.push_str(&format!("Host: {http}\r\n"));
     }
@@ -313,7 +374,11 @@ pub fn request_in_full(
     let answer = text(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-    (status.unwrap_or_else(|| panic!("{method} {path}: {answer:?}")), head.to_owned(), body.to_owned())
+    (
+        status.unwrap_or_else(|| panic!("{method} {path}: {answer:?}")),
+        head.to_owned(),
+        body.to_owned(),
+    )
 }
 
 /// What `look` finds, as soon as it finds something.
@@ -339,7 +404,11 @@ pub struct Deadline {
 
 impl Deadline {
     pub fn after(within: Duration) -> Self {
-        Self { start: Instant::now(), within, stalled: stalled() }
+        Self {
+            start: Instant::now(),
+            within,
+            stalled: stalled(),
+        }
     }
 
     /// Zero when it is over.
@@ -365,7 +434,10 @@ fn stalled() -> Duration {
                 thread::sleep(NAP);
                 let late = start.elapsed().saturating_sub(NAP);
                 if late > SMALL {
-                    total.fetch_add(u64::try_from(late.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+                    total.fetch_add(
+                        u64::try_from(late.as_millis()).unwrap_or(u64::MAX),
+                        Ordering::SeqCst,
+                    );
                 }
             }
         });

@@ -8,16 +8,32 @@ use presence_mesh::crdt::Hlc;
 use presence_mesh::model::{Incarnation, Key, Pattern, ReplicaId, Source, SpaceId, Value};
 use presence_mesh::proto::{Config, Input, Now, Output, Replica, Report, Write};
 use presence_mesh::wire::{Frame, MeshId, Request, Response};
-use presence_mesh::{DeviceState, Freshness, Identity, Limits, Merge, MeshKey, MessageCounts, Preset, Timing};
+use presence_mesh::{
+    DeviceState, Freshness, Identity, Limits, Merge, MeshKey, MessageCounts, Preset, Timing,
+};
 
 /// Wall time at the start of every world: 2026-01-01.
 pub const EPOCH_MS: u64 = 1_767_225_600_000;
 
 enum Event {
-    Frame { from: usize, bytes: bytes::Bytes },
-    Request { from: usize, id: presence_mesh::proto::RequestId, request: Request },
-    Response { from: usize, id: presence_mesh::proto::RequestId, response: Response },
-    Failed { to: usize, id: presence_mesh::proto::RequestId },
+    Frame {
+        from: usize,
+        bytes: bytes::Bytes,
+    },
+    Request {
+        from: usize,
+        id: presence_mesh::proto::RequestId,
+        request: Request,
+    },
+    Response {
+        from: usize,
+        id: presence_mesh::proto::RequestId,
+        response: Response,
+    },
+    Failed {
+        to: usize,
+        id: presence_mesh::proto::RequestId,
+    },
 }
 
 struct Node {
@@ -58,7 +74,10 @@ pub fn mailbox(name: &str) -> Key {
     Key::new(SpaceId::MAILBOXES, name).expect("a key")
 }
 
-const API: Write = Write { source: Source::API, restate: false };
+const API: Write = Write {
+    source: Source::API,
+    restate: false,
+};
 
 impl World {
     pub fn new(nodes: usize, seed: u64) -> Self {
@@ -113,7 +132,8 @@ impl World {
         };
         self.nodes[node].started_ms = self.now_ms;
         let now = self.now(node);
-        self.nodes[node].replica = Some(Replica::new(config, self.nodes[node].identity.clone(), now));
+        self.nodes[node].replica =
+            Some(Replica::new(config, self.nodes[node].identity.clone(), now));
         self.seen_heads.retain(|(reader, _), _| *reader != node);
         self.settle_outputs(node);
         for other in 0..self.nodes.len() {
@@ -161,7 +181,11 @@ impl World {
     }
 
     fn connect(&mut self, a: usize, b: usize) {
-        if a == b || !self.linked(a, b) || self.nodes[a].replica.is_none() || self.nodes[b].replica.is_none() {
+        if a == b
+            || !self.linked(a, b)
+            || self.nodes[a].replica.is_none()
+            || self.nodes[b].replica.is_none()
+        {
             return;
         }
         for (node, peer) in [(a, b), (b, a)] {
@@ -182,15 +206,21 @@ impl World {
     }
 
     pub fn set(&mut self, node: usize, name: &str, state: DeviceState) {
-        self.write(node, vec![(device(name), Some(state.into()))]).expect("a write");
+        self.write(node, vec![(device(name), Some(state.into()))])
+            .expect("a write");
     }
 
     pub fn set_counts(&mut self, node: usize, name: &str, new: u32) {
-        self.write(node, vec![(mailbox(name), Some(MessageCounts::new(new, 0).into()))]).expect("a write");
+        self.write(
+            node,
+            vec![(mailbox(name), Some(MessageCounts::new(new, 0).into()))],
+        )
+        .expect("a write");
     }
 
     pub fn clear(&mut self, node: usize, name: &str) {
-        self.write(node, vec![(device(name), None)]).expect("a write");
+        self.write(node, vec![(device(name), None)])
+            .expect("a write");
     }
 
     pub fn write(
@@ -228,8 +258,17 @@ impl World {
 
     pub fn listed(&mut self, node: usize) -> BTreeMap<String, (DeviceState, Freshness)> {
         let now = self.now(node);
-        let all = self.replica(node).list(SpaceId::DEVICES, &Pattern::any(), now);
-        all.iter().map(|shown| (shown.key.to_string(), (shown.value.device_state(), shown.freshness))).collect()
+        let all = self
+            .replica(node)
+            .list(SpaceId::DEVICES, &Pattern::any(), now);
+        all.iter()
+            .map(|shown| {
+                (
+                    shown.key.to_string(),
+                    (shown.value.device_state(), shown.freshness),
+                )
+            })
+            .collect()
     }
 
     pub fn replica(&self, node: usize) -> &Replica {
@@ -257,18 +296,29 @@ impl World {
     }
 
     pub fn up(&self) -> Vec<usize> {
-        (0..self.nodes.len()).filter(|node| self.nodes[*node].replica.is_some()).collect()
+        (0..self.nodes.len())
+            .filter(|node| self.nodes[*node].replica.is_some())
+            .collect()
     }
 
     pub fn agree(&self) -> bool {
-        let digests: BTreeSet<_> = self.up().into_iter().map(|node| self.replica(node).digest()).collect();
+        let digests: BTreeSet<_> = self
+            .up()
+            .into_iter()
+            .map(|node| self.replica(node).digest())
+            .collect();
         digests.len() <= 1
     }
 
     /// Runs until all digests are equal; panics when that takes longer than `limit_ms`.
     pub fn run_until_agreed(&mut self, limit_ms: u64) {
         let end = self.now_ms + limit_ms;
-        while !self.agree() || self.queue.values().any(|(_, event)| matches!(event, Event::Frame { .. })) {
+        while !self.agree()
+            || self
+                .queue
+                .values()
+                .any(|(_, event)| matches!(event, Event::Frame { .. }))
+        {
             assert!(self.now_ms < end, "no agreement within {limit_ms} ms");
             self.run_for(20);
         }
@@ -280,13 +330,16 @@ impl World {
         loop {
             let timeouts = self.up().into_iter().filter_map(|node| {
                 let due = self.replica(node).poll_timeout()?;
-                let due_ms = u64::try_from(due.as_millis()).expect("a short test") + self.nodes[node].started_ms;
+                let due_ms = u64::try_from(due.as_millis()).expect("a short test")
+                    + self.nodes[node].started_ms;
                 Some((due_ms.max(self.now_ms), node))
             });
             let timeout = timeouts.min();
             let message = self.queue.keys().next().copied();
             match (timeout, message) {
-                (Some((at, node)), message) if at <= end && message.is_none_or(|(when, _)| at < when) => {
+                (Some((at, node)), message)
+                    if at <= end && message.is_none_or(|(when, _)| at < when) =>
+                {
                     self.now_ms = at;
                     self.handle(node, Input::Timeout);
                 }
@@ -321,10 +374,15 @@ impl World {
                 }
             }
             Event::Response { from, id, response } => {
-                let response = Response::decode(&response.encode(), &self.mesh).expect("responses decode");
+                let response =
+                    Response::decode(&response.encode(), &self.mesh).expect("responses decode");
                 let sender = self.id(from);
                 let input = if self.linked(from, to) {
-                    Input::Response { from: sender, id, response }
+                    Input::Response {
+                        from: sender,
+                        id,
+                        response,
+                    }
                 } else {
                     Input::RequestFailed { to: sender, id }
                 };
@@ -344,29 +402,55 @@ impl World {
     }
 
     fn settle_outputs(&mut self, node: usize) {
-        let own = self.replica(node).maps().into_iter().find(|map| map.replica == self.id(node)).expect("itself");
-        self.truth.insert((own.replica, own.incarnation, own.head), own.hash);
+        let own = self
+            .replica(node)
+            .maps()
+            .into_iter()
+            .find(|map| map.replica == self.id(node))
+            .expect("itself");
+        self.truth
+            .insert((own.replica, own.incarnation, own.head), own.hash);
         while let Some(output) = self.replica_mut(node).poll_output() {
             match output {
                 Output::Publish { frame } => {
                     self.frames_sent += 1;
                     for to in (0..self.nodes.len()).filter(|to| *to != node) {
                         if self.linked(node, to) && self.draw() % 100 >= self.loss_percent {
-                            self.post(to, Event::Frame { from: node, bytes: frame.clone() });
+                            self.post(
+                                to,
+                                Event::Frame {
+                                    from: node,
+                                    bytes: frame.clone(),
+                                },
+                            );
                         }
                     }
                 }
                 Output::Request { to, id, request } => {
                     let to = self.number(to);
                     if self.linked(node, to) && self.nodes[to].replica.is_some() {
-                        self.post(to, Event::Request { from: node, id, request });
+                        self.post(
+                            to,
+                            Event::Request {
+                                from: node,
+                                id,
+                                request,
+                            },
+                        );
                     } else {
                         self.post(node, Event::Failed { to, id });
                     }
                 }
                 Output::Respond { to, id, response } => {
                     let to = self.number(to);
-                    self.post(to, Event::Response { from: node, id, response });
+                    self.post(
+                        to,
+                        Event::Response {
+                            from: node,
+                            id,
+                            response,
+                        },
+                    );
                 }
                 Output::MembersChanged => {}
                 Output::Report(report) => self.nodes[node].reports.push(report),
@@ -382,10 +466,17 @@ impl World {
         for map in self.replica(node).maps() {
             if map.head > 0 {
                 let truth = self.truth.get(&(map.replica, map.incarnation, map.head));
-                assert_eq!(truth, Some(&map.hash), "J: node {node} holds no true moment of {map:?}");
+                assert_eq!(
+                    truth,
+                    Some(&map.hash),
+                    "J: node {node} holds no true moment of {map:?}"
+                );
             }
             let seen = self.seen_heads.entry((node, map.replica)).or_default();
-            assert!((map.incarnation, map.head) >= *seen, "M: node {node} went back on {map:?}");
+            assert!(
+                (map.incarnation, map.head) >= *seen,
+                "M: node {node} went back on {map:?}"
+            );
             *seen = (map.incarnation, map.head);
         }
     }
@@ -393,9 +484,12 @@ impl World {
     /// The lamp never lies: nobody shows as live what a node said that has been down for longer than a lease
     /// and a message take, or what it said in a life that ended as long ago.
     pub fn check_lamps(&self) {
-        let lease_ms = u64::try_from(self.timing.stale_after.as_millis()).expect("a short test") + self.delay_ms.1;
+        let lease_ms = u64::try_from(self.timing.stale_after.as_millis()).expect("a short test")
+            + self.delay_ms.1;
         for reader in self.up() {
-            let shown = self.replica(reader).list(SpaceId::DEVICES, &Pattern::any(), self.now(reader));
+            let shown =
+                self.replica(reader)
+                    .list(SpaceId::DEVICES, &Pattern::any(), self.now(reader));
             for live in shown.iter().flat_map(|shown| &shown.contributions) {
                 let origin = self.number(live.replica);
                 let node = &self.nodes[origin];
@@ -405,13 +499,19 @@ impl World {
                 };
                 let since_ms = self.now_ms - node.down_ms;
                 let lies = live.freshness == Freshness::Live && over && since_ms > lease_ms;
-                assert!(!lies, "node {reader} shows node {origin} live, {since_ms} ms after its end: {live:?}");
+                assert!(
+                    !lies,
+                    "node {reader} shows node {origin} live, {since_ms} ms after its end: {live:?}"
+                );
             }
         }
     }
 
     fn number(&self, replica: ReplicaId) -> usize {
-        self.nodes.iter().position(|node| node.identity.replica() == replica).expect("a node of this world")
+        self.nodes
+            .iter()
+            .position(|node| node.identity.replica() == replica)
+            .expect("a node of this world")
     }
 
     fn post(&mut self, to: usize, event: Event) {

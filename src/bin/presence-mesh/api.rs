@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use presence_mesh::{Contribution, DeviceState, Explanation, FoundBy, Freshness, Mesh, Peer, Shown, Standing, Status};
+use presence_mesh::{
+    Contribution, DeviceState, Explanation, FoundBy, Freshness, Mesh, Peer, Shown, Standing, Status,
+};
 use serde::{Deserialize, Serialize};
 
 /// Where all of it lives.
@@ -203,7 +205,11 @@ impl<V> Explained<V> {
             changed_at: rfc3339(shown.changed_at),
             rule: explanation.rule.name().to_owned(),
             why: explanation.rule.to_string(),
-            contributions: shown.contributions.into_iter().map(ExplainedPart::new).collect(),
+            contributions: shown
+                .contributions
+                .into_iter()
+                .map(ExplainedPart::new)
+                .collect(),
         }
     }
 }
@@ -298,12 +304,20 @@ mod tests {
     use super::*;
 
     fn part<V>(value: V) -> Part<V> {
-        Part { node: "berlin".into(), replica: "12D3".into(), value, freshness: Freshness::Live, age_ms: 0 }
+        Part {
+            node: "berlin".into(),
+            replica: "12D3".into(),
+            value,
+            freshness: Freshness::Live,
+            age_ms: 0,
+        }
     }
 
     #[test]
     fn a_device_reads_as_the_contract_says() {
-        let value = DeviceFields { state: DeviceState::InUse };
+        let value = DeviceFields {
+            state: DeviceState::InUse,
+        };
         let object = Object {
             key: "PJSIP/100".into(),
             value,
@@ -320,7 +334,10 @@ mod tests {
             ],
         });
         assert_eq!(serde_json::to_value(&object).unwrap(), expected);
-        assert_eq!(serde_json::from_value::<Object<DeviceFields>>(expected).unwrap(), object);
+        assert_eq!(
+            serde_json::from_value::<Object<DeviceFields>>(expected).unwrap(),
+            object
+        );
     }
 
     #[test]
@@ -329,11 +346,17 @@ mod tests {
             "node": "berlin", "replica": "12D3", "new": 1, "old": 2, "urgent_new": 0, "urgent_old": 0,
             "freshness": "live", "age_ms": 0,
         });
-        assert_eq!(serde_json::to_value(part(MessageCounts::new(1, 2))).unwrap(), expected);
+        assert_eq!(
+            serde_json::to_value(part(MessageCounts::new(1, 2))).unwrap(),
+            expected
+        );
     }
 
     #[test]
     fn a_time_beyond_the_calendar_is_no_panic() {
-        assert_eq!(rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(
+            rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40)),
+            "1970-01-01T00:00:00.000Z"
+        );
     }
 }

@@ -45,14 +45,26 @@ impl Readiness {
 
 impl Bridge {
     /// Binds and opens the ledger; never waits for the PBX.
-    pub async fn start(mesh: &Mesh, asterisk: &AsteriskSettings, settings: &Settings) -> anyhow::Result<Self> {
+    pub async fn start(
+        mesh: &Mesh,
+        asterisk: &AsteriskSettings,
+        settings: &Settings,
+    ) -> anyhow::Result<Self> {
         if asterisk.server.is_none() {
-            return Err(exit::usage("asterisk.server is missing: where is the PBX? such as sip:mesh@127.0.0.1:5060"));
+            return Err(exit::usage(
+                "asterisk.server is missing: where is the PBX? such as sip:mesh@127.0.0.1:5060",
+            ));
         }
         let mut config = config(asterisk, &settings.data_folder()?).await?;
         config.timing = timing(&settings.timing());
-        config.password = asterisk.password_file.as_deref().map(password).transpose()?;
-        let asterisk = Asterisk::start(mesh.clone(), config).await.context("cannot start the bridge to asterisk")?;
+        config.password = asterisk
+            .password_file
+            .as_deref()
+            .map(password)
+            .transpose()?;
+        let asterisk = Asterisk::start(mesh.clone(), config)
+            .await
+            .context("cannot start the bridge to asterisk")?;
         let ready = Readiness(Arc::default());
         let (stop, mut stopped) = oneshot::channel();
         let flag = ready.clone();
@@ -67,7 +79,10 @@ impl Bridge {
             }
             match asterisk.shutdown().await {
                 0 => tracing::info!("everything the pbx was told is taken back"),
-                left => tracing::warn!(left, "the pbx was not reached to take everything back: run asterisk withdraw"),
+                left => tracing::warn!(
+                    left,
+                    "the pbx was not reached to take everything back: run asterisk withdraw"
+                ),
             }
         });
         Ok(Self { ready, stop, task })
@@ -107,10 +122,17 @@ pub fn withdraw(args: &AsteriskToolArgs) -> anyhow::Result<()> {
     }
     let withdrawal = runtime()?.block_on(async {
         let mut config = config(&asterisk, &folder).await?;
-        config.password = asterisk.password_file.as_deref().map(password).transpose()?;
+        config.password = asterisk
+            .password_file
+            .as_deref()
+            .map(password)
+            .transpose()?;
         Ok::<_, anyhow::Error>(withdraw_from_ledger(&config, WITHDRAW_TIMEOUT).await?)
     })?;
-    output::line(format_args!("taken back: {}, left: {}", withdrawal.withdrawn, withdrawal.left))?;
+    output::line(format_args!(
+        "taken back: {}, left: {}",
+        withdrawal.withdrawn, withdrawal.left
+    ))?;
     match (withdrawal.left, withdrawal.refusal) {
         (0, _) => Ok(()),
         (_, Some(refusal)) => bail!("the PBX refused: {refusal}"),
@@ -121,14 +143,22 @@ pub fn withdraw(args: &AsteriskToolArgs) -> anyhow::Result<()> {
 /// The bridge's configuration, without secrets.
 async fn config(asterisk: &AsteriskSettings, folder: &Path) -> anyhow::Result<AsteriskConfig> {
     let resolved = tokio::net::lookup_host(&asterisk.listen).await;
-    let listen = resolved.with_context(|| format!("asterisk.listen {} does not resolve", asterisk.listen))?.next();
-    let listen = listen.with_context(|| format!("asterisk.listen {} has no address", asterisk.listen))?;
+    let listen = resolved
+        .with_context(|| format!("asterisk.listen {} does not resolve", asterisk.listen))?
+        .next();
+    let listen =
+        listen.with_context(|| format!("asterisk.listen {} has no address", asterisk.listen))?;
     let server = asterisk.server.as_deref().unwrap_or(DEFAULT_SERVER);
     let mut config = AsteriskConfig::new(listen, server, folder.join(LEDGER));
     if let Some(username) = &asterisk.username {
         config.username.clone_from(username);
     }
-    let patterns = |globs: &[String]| globs.iter().map(|glob| Pattern::new(glob.as_str())).collect();
+    let patterns = |globs: &[String]| {
+        globs
+            .iter()
+            .map(|glob| Pattern::new(glob.as_str()))
+            .collect()
+    };
     if let Some(export) = &asterisk.export {
         config.export = patterns(export);
     }
@@ -152,11 +182,16 @@ fn timing(mesh: &Timing) -> AsteriskTiming {
 fn password(path: &Path) -> anyhow::Result<Password> {
     let name = path.display();
     let read = || -> std::io::Result<(u32, String)> {
-        Ok((fs::metadata(path)?.permissions().mode() & 0o777, fs::read_to_string(path)?))
+        Ok((
+            fs::metadata(path)?.permissions().mode() & 0o777,
+            fs::read_to_string(path)?,
+        ))
     };
     let (mode, text) = read().with_context(|| format!("cannot read the password file {name}"))?;
     if mode & 0o077 != 0 {
-        bail!("the password file {name} can be read by group or others (mode {mode:o}): chmod 600 it");
+        bail!(
+            "the password file {name} can be read by group or others (mode {mode:o}): chmod 600 it"
+        );
     }
     let password = text.trim_end_matches(['\r', '\n']);
     if password.is_empty() || password.contains('\n') {
@@ -184,9 +219,17 @@ mod tests {
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
             password(&file)
         };
-        assert_eq!(write("pass word\n", 0o600).unwrap(), Password::from("pass word"));
+        assert_eq!(
+            write("pass word\n", 0o600).unwrap(),
+            Password::from("pass word")
+        );
         assert_eq!(write("x", 0o400).unwrap(), Password::from("x"));
-        assert!(write("x", 0o640).unwrap_err().to_string().contains("mode 640"));
+        assert!(
+            write("x", 0o640)
+                .unwrap_err()
+                .to_string()
+                .contains("mode 640")
+        );
         assert!(write("x", 0o604).is_err());
         assert!(write("", 0o600).is_err());
         assert!(write("a\nb\n", 0o600).is_err());
@@ -196,7 +239,10 @@ mod tests {
     fn a_pbx_is_judged_only_after_every_lease_has_run() {
         for preset in [Preset::Lan, Preset::Wan, Preset::Local] {
             let (mesh, pbx) = (preset.timing(), timing(&preset.timing()));
-            assert!(pbx.judge_after > mesh.gone_after && pbx.probe * 3 <= pbx.stale_after, "{preset:?}");
+            assert!(
+                pbx.judge_after > mesh.gone_after && pbx.probe * 3 <= pbx.stale_after,
+                "{preset:?}"
+            );
         }
     }
 }

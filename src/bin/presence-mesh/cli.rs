@@ -85,7 +85,9 @@ pub struct ReadArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  presence-mesh devices 'PJSIP/1*'\n  presence-mesh mailboxes '*@default' --json")]
+#[command(
+    after_help = "Examples:\n  presence-mesh devices 'PJSIP/1*'\n  presence-mesh mailboxes '*@default' --json"
+)]
 pub struct ListArgs {
     /// A glob: * is any run of characters, ? is one
     pub pattern: Option<String>,
@@ -94,9 +96,11 @@ pub struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  presence-mesh watch\n  presence-mesh watch --space mailbox '100@*' --json\n\n\
+#[command(
+    after_help = "Examples:\n  presence-mesh watch\n  presence-mesh watch --space mailbox '100@*' --json\n\n\
                   With --json each line is {\"event\":\"snapshot\"|\"change\",\"space\",\"key\",\"old\",\"new\"}: first what there is,\n\
-                  one line a key, then what changes. Exits with 3 when the node no longer answers.")]
+                  one line a key, then what changes. Exits with 3 when the node no longer answers."
+)]
 pub struct WatchArgs {
     /// What to follow
     #[arg(long, value_enum, default_value_t = SpaceName::Device)]
@@ -134,7 +138,9 @@ pub struct ExplainArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  presence-mesh set device Custom:night INUSE\n  presence-mesh set mailbox 100 3 1")]
+#[command(
+    after_help = "Examples:\n  presence-mesh set device Custom:night INUSE\n  presence-mesh set mailbox 100 3 1"
+)]
 pub struct SetArgs {
     #[command(subcommand)]
     pub what: SetWhat,
@@ -184,7 +190,9 @@ pub struct ClearArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: presence-mesh init --dir /etc/presence-mesh --mesh acme --node berlin")]
+#[command(
+    after_help = "Example: presence-mesh init --dir /etc/presence-mesh --mesh acme --node berlin"
+)]
 pub struct InitArgs {
     /// Where to write mesh.key, identity.key and presence-mesh.toml
     #[arg(long, default_value = ".")]
@@ -267,7 +275,9 @@ pub struct AsteriskArgs {
 #[derive(Debug, Subcommand)]
 pub enum AsteriskCommand {
     /// Print the blocks that the PBX's pjsip.conf needs
-    #[command(after_help = "Example: presence-mesh asterisk config --config presence-mesh.toml >> pjsip.conf")]
+    #[command(
+        after_help = "Example: presence-mesh asterisk config --config presence-mesh.toml >> pjsip.conf"
+    )]
     Config(AsteriskToolArgs),
     /// Take back all that this node told its PBX; the node itself must not run
     #[command(after_help = "Example: presence-mesh asterisk withdraw --config presence-mesh.toml")]
@@ -288,7 +298,9 @@ pub struct AsteriskToolArgs {
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Print ok, or every problem with its line
-    #[command(after_help = "Example: presence-mesh config check /etc/presence-mesh/presence-mesh.toml")]
+    #[command(
+        after_help = "Example: presence-mesh config check /etc/presence-mesh/presence-mesh.toml"
+    )]
     Check {
         /// The configuration file
         file: PathBuf,
@@ -340,7 +352,12 @@ mod tests {
     #[test]
     fn urgent_counts_come_in_pairs() {
         let parse = |counts: &str| {
-            Cli::try_parse_from(["presence-mesh", "set", "mailbox", "100"].into_iter().chain(counts.split(' '))).is_ok()
+            Cli::try_parse_from(
+                ["presence-mesh", "set", "mailbox", "100"]
+                    .into_iter()
+                    .chain(counts.split(' ')),
+            )
+            .is_ok()
         };
         assert!(parse("1 2"));
         assert!(parse("1 2 3 4"));

@@ -15,15 +15,28 @@ pub use read::{devices, explain, mailboxes, peers, status};
 pub use watch::watch;
 
 /// What RFC 3986 lets stand as it is.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// `set`: this node's contribution.
 pub fn set(args: &SetArgs) -> anyhow::Result<()> {
     let (target, path, body) = match &args.what {
-        SetWhat::Device { key, state, target } => {
-            (target, key_path(SpaceName::Device, key), json!({ "state": state.as_str() }))
-        }
-        SetWhat::Mailbox { mailbox, new, old, urgent_new, urgent_old, target } => {
+        SetWhat::Device { key, state, target } => (
+            target,
+            key_path(SpaceName::Device, key),
+            json!({ "state": state.as_str() }),
+        ),
+        SetWhat::Mailbox {
+            mailbox,
+            new,
+            old,
+            urgent_new,
+            urgent_old,
+            target,
+        } => {
             let body = json!({ "new": new, "old": old, "urgent_new": urgent_new, "urgent_old": urgent_old });
             (target, key_path(SpaceName::Mailbox, mailbox), body)
         }
@@ -55,8 +68,14 @@ mod tests {
 
     #[test]
     fn keys_travel_whole() {
-        assert_eq!(key_path(SpaceName::Device, "PJSIP/100"), "/api/v1/devices/PJSIP%2F100");
-        assert_eq!(key_path(SpaceName::Mailbox, "100@default"), "/api/v1/mailboxes/100%40default");
+        assert_eq!(
+            key_path(SpaceName::Device, "PJSIP/100"),
+            "/api/v1/devices/PJSIP%2F100"
+        );
+        assert_eq!(
+            key_path(SpaceName::Mailbox, "100@default"),
+            "/api/v1/mailboxes/100%40default"
+        );
         assert_eq!(escape("a b%é?#"), "a%20b%25%C3%A9%3F%23");
     }
 }

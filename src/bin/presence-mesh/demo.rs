@@ -30,13 +30,19 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
 
 async fn show(args: &DemoArgs) -> anyhow::Result<()> {
     let mut stop = Stop::listen()?;
-    let server = Server::bind(&args.http).await.context("--http names another address")?;
+    let server = Server::bind(&args.http)
+        .await
+        .context("--http names another address")?;
     let address = server.address();
     let mut engine = tokio::select! {
         engine = Engine::start(usize::from(args.nodes), usize::from(args.phones), args.seed) => engine?,
         _ = stop.next() => return Ok(()),
     };
-    let server = server.serve(App::new(engine.sites().first().clone(), None, Limits::default()));
+    let server = server.serve(App::new(
+        engine.sites().first().clone(),
+        None,
+        Limits::default(),
+    ));
 
     let mut lines = Lines::new(args.headless);
     lines.up(&engine, address)?;
@@ -57,7 +63,11 @@ async fn show(args: &DemoArgs) -> anyhow::Result<()> {
     lines.show(&Happening::Finished(verdict.clone()))?;
     server.abort();
     engine.leave().await;
-    if verdict.agree { Ok(()) } else { bail!("the nodes do not agree") }
+    if verdict.agree {
+        Ok(())
+    } else {
+        bail!("the nodes do not agree")
+    }
 }
 
 async fn sleep_or_for_ever(duration: Option<std::time::Duration>) {

@@ -54,7 +54,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { key_bytes: MAX_KEY_BYTES, value_bytes: MAX_VALUE_BYTES }
+        Self {
+            key_bytes: MAX_KEY_BYTES,
+            value_bytes: MAX_VALUE_BYTES,
+        }
     }
 }
 
@@ -68,7 +71,13 @@ impl App {
             while peers.next().await.is_some() {}
             ended.store(true, Ordering::Relaxed);
         });
-        Self { mesh, bridge, limits, streams: Arc::new(Semaphore::new(MAX_STREAMS)), stopped }
+        Self {
+            mesh,
+            bridge,
+            limits,
+            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            stopped,
+        }
     }
 
     /// All routes. `loopback`: whether only this machine can reach them.
@@ -85,16 +94,24 @@ impl App {
             .merge(keys::routes::<MessageCounts>())
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
-            .layer(middleware::from_fn(move |request, next| guard::check(loopback, request, next)))
+            .layer(middleware::from_fn(move |request, next| {
+                guard::check(loopback, request, next)
+            }))
             .with_state(self)
     }
 }
 
 async fn not_found(request: Request) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {}", request.uri().path()))
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        format!("there is nothing at {}", request.uri().path()),
+    )
 }
 
 async fn method_not_allowed(method: Method, request: Request) -> impl IntoResponse {
     let path = request.uri().path();
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} does not work on {path}"))
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("{method} does not work on {path}"),
+    )
 }

@@ -16,11 +16,22 @@ pub fn run(args: &InitArgs) -> anyhow::Result<()> {
     let dir = std::path::absolute(&args.dir).context("no working directory")?;
     let identity = Identity::from_bytes(random_bytes()?);
     let files = [
-        (dir.join("mesh.key"), 0o600, MeshKey::from_bytes(random_bytes()?).to_text()),
+        (
+            dir.join("mesh.key"),
+            0o600,
+            MeshKey::from_bytes(random_bytes()?).to_text(),
+        ),
         (dir.join("identity.key"), 0o600, identity.to_text()),
-        (dir.join("presence-mesh.toml"), 0o644, configuration(&args.mesh, &args.node, &dir)?),
+        (
+            dir.join("presence-mesh.toml"),
+            0o644,
+            configuration(&args.mesh, &args.node, &dir)?,
+        ),
     ];
-    if let Some((file, ..)) = files.iter().find(|(file, ..)| file.symlink_metadata().is_ok()) {
+    if let Some((file, ..)) = files
+        .iter()
+        .find(|(file, ..)| file.symlink_metadata().is_ok())
+    {
         bail!("{} exists already: nothing was changed", file.display());
     }
     fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -41,14 +52,21 @@ pub fn run(args: &InitArgs) -> anyhow::Result<()> {
         output::line(format_args!("wrote {}", file.display()))?;
     }
     let config = &files[2].0;
-    eprintln!("This node is {replica}. Start it: presence-mesh run --config {}", config.display());
-    eprintln!("Other nodes need the same mesh.key: copy it over a safe channel, over the one their own init made.");
+    eprintln!(
+        "This node is {replica}. Start it: presence-mesh run --config {}",
+        config.display()
+    );
+    eprintln!(
+        "Other nodes need the same mesh.key: copy it over a safe channel, over the one their own init made."
+    );
     Ok(())
 }
 
 /// What `init` writes, with what most operators change as comments.
 fn configuration(mesh: &str, node: &str, data_dir: &Path) -> anyhow::Result<String> {
-    let Some(data_dir) = data_dir.to_str() else { bail!("{} is not UTF-8", data_dir.display()) };
+    let Some(data_dir) = data_dir.to_str() else {
+        bail!("{} is not UTF-8", data_dir.display())
+    };
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     Ok(format!(
         r#"mesh = {}
@@ -78,7 +96,11 @@ listen = "127.0.0.1:4780"
 }
 
 fn write_new(file: &PathBuf, mode: u32, text: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(file)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(file)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
@@ -100,10 +122,14 @@ mod tests {
     #[test]
     fn what_init_writes_is_a_good_configuration() {
         let text = configuration("ac\"me", "ber\\lin", Path::new("/tmp/a b")).unwrap();
-        let settings = Settings::from_text(&text, Path::new("/etc/mesh/presence-mesh.toml")).unwrap();
+        let settings =
+            Settings::from_text(&text, Path::new("/etc/mesh/presence-mesh.toml")).unwrap();
         assert_eq!(settings.mesh.as_deref(), Some("ac\"me"));
         assert_eq!(settings.node.as_deref(), Some("ber\\lin"));
-        assert_eq!(settings.key_file.as_deref(), Some(Path::new("/etc/mesh/mesh.key")));
+        assert_eq!(
+            settings.key_file.as_deref(),
+            Some(Path::new("/etc/mesh/mesh.key"))
+        );
         assert_eq!(settings.data_dir.as_deref(), Some(Path::new("/tmp/a b")));
     }
 }

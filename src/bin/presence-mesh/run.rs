@@ -39,11 +39,20 @@ async fn node(settings: &Settings) -> anyhow::Result<()> {
         Some(asterisk) => Some(Bridge::start(&mesh, asterisk, settings).await?),
         None => None,
     };
-    let http = server.as_ref().map_or_else(|| "off".to_owned(), |server| server.address().to_string());
+    let http = server
+        .as_ref()
+        .map_or_else(|| "off".to_owned(), |server| server.address().to_string());
     let readiness = bridge.as_ref().map(Bridge::readiness);
-    let limits = Limits { key_bytes: settings.key_bytes, value_bytes: settings.value_bytes };
+    let limits = Limits {
+        key_bytes: settings.key_bytes,
+        value_bytes: settings.value_bytes,
+    };
     let server = server.map(|server| server.serve(App::new(mesh.clone(), readiness, limits)));
-    output::line(format_args!("listening mesh={} http={http} replica={}", mesh.addresses().join(","), mesh.id()))?;
+    output::line(format_args!(
+        "listening mesh={} http={http} replica={}",
+        mesh.addresses().join(","),
+        mesh.id()
+    ))?;
     tracing::info!(node = mesh.node(), mesh = mesh.mesh_name(), replica = %mesh.id(), "node started");
 
     let mut peers = mesh.watch_peers();
@@ -68,7 +77,11 @@ async fn node(settings: &Settings) -> anyhow::Result<()> {
     if let Some(server) = server {
         server.abort();
     }
-    if told.is_some() { Ok(()) } else { anyhow::bail!("the node ended by itself") }
+    if told.is_some() {
+        Ok(())
+    } else {
+        anyhow::bail!("the node ended by itself")
+    }
 }
 
 async fn stop_bridge(bridge: Option<Bridge>) {
@@ -80,7 +93,10 @@ async fn stop_bridge(bridge: Option<Bridge>) {
 /// A node as the settings describe it.
 fn builder(settings: &Settings) -> anyhow::Result<MeshBuilder> {
     let data_dir = settings.data_folder()?;
-    let key_file = settings.key_file.clone().unwrap_or_else(|| data_dir.join("mesh.key"));
+    let key_file = settings
+        .key_file
+        .clone()
+        .unwrap_or_else(|| data_dir.join("mesh.key"));
     let mut builder = Mesh::builder(settings.mesh_name()?)
         .node(settings.node_name())
         .key_file(key_file)?
@@ -118,7 +134,10 @@ impl Stop {
     /// Must be called within a tokio runtime.
     pub fn listen() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
     }
 
     /// The name of the next one. Cancel safe.

@@ -140,7 +140,11 @@ impl Settings {
     /// What the tools of the bridge are told.
     pub fn for_asterisk_tool(args: &AsteriskToolArgs) -> anyhow::Result<Self> {
         let mut flags: Vec<_> = asterisk_flags(&args.asterisk).collect();
-        flags.extend(Flag::given("--data-dir", "data_dir", args.data_dir.as_ref()));
+        flags.extend(Flag::given(
+            "--data-dir",
+            "data_dir",
+            args.data_dir.as_ref(),
+        ));
         Self::load(args.config.file.as_deref(), &flags)
     }
 
@@ -150,7 +154,8 @@ impl Settings {
             None => None,
         };
         let file = text.as_ref().map(|(path, text)| (*path, text.as_str()));
-        let (settings, warnings) = Self::merge(file, std::env::vars_os(), flags).map_err(|all| refused(&all))?;
+        let (settings, warnings) =
+            Self::merge(file, std::env::vars_os(), flags).map_err(|all| refused(&all))?;
         for warning in warnings {
             tracing::warn!(variable = warning.place, "{}", warning.message);
         }
@@ -171,19 +176,36 @@ impl Settings {
         let warnings = environment::apply(&mut settings, variables, &mut problems);
         for Flag { flag, key, values } in flags {
             let entry = schema::find(key).expect("flags are named after keys of the schema");
-            let given = if entry.is_list() { Given::Texts(values) } else { Given::Text(&values[0]) };
+            let given = if entry.is_list() {
+                Given::Texts(values)
+            } else {
+                Given::Text(&values[0])
+            };
             if let Err(message) = entry.apply(&mut settings, given, None) {
-                problems.push(Problem { place: (*flag).to_owned(), message });
+                problems.push(Problem {
+                    place: (*flag).to_owned(),
+                    message,
+                });
             }
         }
         if problems.is_empty() {
             // Only together can these be judged; the place is the whole.
             if let Err(error) = settings.timing().check() {
-                let place = file.map_or_else(|| "timing".to_owned(), |(path, _)| path.display().to_string());
-                problems.push(Problem { place, message: format!("[timing] {error}") });
+                let place = file.map_or_else(
+                    || "timing".to_owned(),
+                    |(path, _)| path.display().to_string(),
+                );
+                problems.push(Problem {
+                    place,
+                    message: format!("[timing] {error}"),
+                });
             }
         }
-        if problems.is_empty() { Ok((settings, warnings)) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok((settings, warnings))
+        } else {
+            Err(problems)
+        }
     }
 
     /// The settings of a file alone.
@@ -210,16 +232,23 @@ impl Settings {
 
     /// The mesh's name, which has no default.
     pub fn mesh_name(&self) -> anyhow::Result<&str> {
-        self.mesh
-            .as_deref()
-            .ok_or_else(|| exit::usage("no mesh is named: give --mesh NAME, or --config FILE with mesh = \"NAME\""))
+        self.mesh.as_deref().ok_or_else(|| {
+            exit::usage("no mesh is named: give --mesh NAME, or --config FILE with mesh = \"NAME\"")
+        })
     }
 
     /// What people call the node: by default what they call the host.
     pub fn node_name(&self) -> String {
         let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-        let host = || host().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-        self.node.clone().or_else(host).unwrap_or_else(|| "node".to_owned())
+        let host = || {
+            host()
+                .map(|name| name.trim().to_owned())
+                .filter(|name| !name.is_empty())
+        };
+        self.node
+            .clone()
+            .or_else(host)
+            .unwrap_or_else(|| "node".to_owned())
     }
 
     /// Where the node keeps what must survive a restart. Never shared by default between two nodes of other
@@ -228,14 +257,23 @@ impl Settings {
         if let Some(dir) = &self.data_dir {
             return Ok(dir.clone());
         }
-        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let variable = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         let state = variable("XDG_STATE_HOME")
             .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
             .unwrap_or_else(|| PathBuf::from("."));
         // A name may hold a slash, or be two dots.
-        let folder =
-            |name: &str| percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string();
-        Ok(state.join("presence-mesh").join(folder(self.mesh_name()?)).join(folder(&self.node_name())))
+        let folder = |name: &str| {
+            percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC)
+                .to_string()
+        };
+        Ok(state
+            .join("presence-mesh")
+            .join(folder(self.mesh_name()?))
+            .join(folder(&self.node_name())))
     }
 }
 
@@ -249,16 +287,32 @@ struct Flag {
 }
 
 impl Flag {
-    fn given<'a>(flag: &'static str, key: &'static str, values: impl IntoIterator<Item = &'a String>) -> Option<Self> {
+    fn given<'a>(
+        flag: &'static str,
+        key: &'static str,
+        values: impl IntoIterator<Item = &'a String>,
+    ) -> Option<Self> {
         let values: Vec<String> = values.into_iter().cloned().collect();
-        if values.is_empty() { None } else { Some(Self { flag, key, values }) }
+        if values.is_empty() {
+            None
+        } else {
+            Some(Self { flag, key, values })
+        }
     }
 }
 
 fn asterisk_flags(args: &AsteriskArgs) -> impl Iterator<Item = Flag> {
     [
-        Flag::given("--asterisk-listen", "asterisk.listen", args.asterisk_listen.as_ref()),
-        Flag::given("--asterisk-server", "asterisk.server", args.asterisk_server.as_ref()),
+        Flag::given(
+            "--asterisk-listen",
+            "asterisk.listen",
+            args.asterisk_listen.as_ref(),
+        ),
+        Flag::given(
+            "--asterisk-server",
+            "asterisk.server",
+            args.asterisk_server.as_ref(),
+        ),
     ]
     .into_iter()
     .flatten()
@@ -278,7 +332,10 @@ fn read(path: &Path) -> anyhow::Result<String> {
 }
 
 fn refused(problems: &[Problem]) -> anyhow::Error {
-    let lines: Vec<String> = problems.iter().map(|problem| format!("{}: {}", problem.place, problem.message)).collect();
+    let lines: Vec<String> = problems
+        .iter()
+        .map(|problem| format!("{}: {}", problem.place, problem.message))
+        .collect();
     exit::usage(format!("bad configuration\n{}", lines.join("\n")))
 }
 
@@ -290,16 +347,25 @@ mod tests {
 
     use super::*;
 
-    const FILE: &str = "mesh = \"acme\"\nnode = \"berlin\"\njoin = [\"a:1\"]\n[discovery]\nkad = true\n";
+    const FILE: &str =
+        "mesh = \"acme\"\nnode = \"berlin\"\njoin = [\"a:1\"]\n[discovery]\nkad = true\n";
 
     fn merge(
         text: &str,
         variables: &[(&str, &str)],
         flags: &[(&'static str, &'static str, &str)],
     ) -> Result<Settings, Vec<Problem>> {
-        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        let flags: Vec<_> =
-            flags.iter().map(|&(flag, key, value)| Flag { flag, key, values: vec![value.to_owned()] }).collect();
+        let variables = variables
+            .iter()
+            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let flags: Vec<_> = flags
+            .iter()
+            .map(|&(flag, key, value)| Flag {
+                flag,
+                key,
+                values: vec![value.to_owned()],
+            })
+            .collect();
         let file = Some((Path::new("/etc/pm/pm.toml"), text));
         Settings::merge(file, variables.collect::<Vec<_>>(), &flags).map(|(settings, _)| settings)
     }
@@ -307,29 +373,61 @@ mod tests {
     #[test]
     fn flags_beat_the_environment_which_beats_the_file_which_beats_the_defaults() {
         let settings = merge(FILE, &[], &[]).unwrap();
-        assert_eq!((settings.node.as_deref(), settings.kad, settings.mdns), (Some("berlin"), true, true));
-        let environment = [("PRESENCE_MESH_NODE", "paris"), ("PRESENCE_MESH_DISCOVERY_KAD", "off")];
+        assert_eq!(
+            (settings.node.as_deref(), settings.kad, settings.mdns),
+            (Some("berlin"), true, true)
+        );
+        let environment = [
+            ("PRESENCE_MESH_NODE", "paris"),
+            ("PRESENCE_MESH_DISCOVERY_KAD", "off"),
+        ];
         let settings = merge(FILE, &environment, &[]).unwrap();
-        assert_eq!((settings.node.as_deref(), settings.kad), (Some("paris"), false));
-        let settings =
-            merge(FILE, &environment, &[("--node", "node", "oslo"), ("--kad", "discovery.kad", "on")]).unwrap();
-        assert_eq!((settings.node.as_deref(), settings.kad), (Some("oslo"), true));
+        assert_eq!(
+            (settings.node.as_deref(), settings.kad),
+            (Some("paris"), false)
+        );
+        let settings = merge(
+            FILE,
+            &environment,
+            &[("--node", "node", "oslo"), ("--kad", "discovery.kad", "on")],
+        )
+        .unwrap();
+        assert_eq!(
+            (settings.node.as_deref(), settings.kad),
+            (Some("oslo"), true)
+        );
     }
 
     #[test]
     fn lists_are_replaced_and_never_mixed() {
         let settings = merge(FILE, &[("PRESENCE_MESH_JOIN", "b:2, c:3")], &[]).unwrap();
         assert_eq!(settings.join, ["b:2", "c:3"]);
-        assert_eq!(merge(FILE, &[], &[("--join", "join", "d:4")]).unwrap().join, ["d:4"]);
-        assert_eq!(merge(FILE, &[("PRESENCE_MESH_JOIN", "")], &[]).unwrap().join, [""; 0]);
+        assert_eq!(
+            merge(FILE, &[], &[("--join", "join", "d:4")]).unwrap().join,
+            ["d:4"]
+        );
+        assert_eq!(
+            merge(FILE, &[("PRESENCE_MESH_JOIN", "")], &[])
+                .unwrap()
+                .join,
+            [""; 0]
+        );
     }
 
     #[test]
     fn paths_in_a_file_start_at_its_folder_others_where_we_stand() {
         let settings = merge("key_file = \"mesh.key\"\ndata_dir = \"/var/x\"", &[], &[]).unwrap();
-        assert_eq!(settings.key_file.as_deref(), Some(Path::new("/etc/pm/mesh.key")));
+        assert_eq!(
+            settings.key_file.as_deref(),
+            Some(Path::new("/etc/pm/mesh.key"))
+        );
         assert_eq!(settings.data_dir.as_deref(), Some(Path::new("/var/x")));
-        let settings = merge("key_file = \"mesh.key\"", &[("PRESENCE_MESH_KEY_FILE", "a.key")], &[]).unwrap();
+        let settings = merge(
+            "key_file = \"mesh.key\"",
+            &[("PRESENCE_MESH_KEY_FILE", "a.key")],
+            &[],
+        )
+        .unwrap();
         assert_eq!(settings.key_file.as_deref(), Some(Path::new("a.key")));
     }
 
@@ -337,15 +435,29 @@ mod tests {
     fn a_timing_overrides_the_preset_and_must_fit_it() {
         let settings = merge("preset = \"wan\"\n[timing]\ngone_after = \"1m\"", &[], &[]).unwrap();
         let timing = settings.timing();
-        assert_eq!((timing.stale_after, timing.gone_after), (Duration::from_secs(5), Duration::from_secs(60)));
+        assert_eq!(
+            (timing.stale_after, timing.gone_after),
+            (Duration::from_secs(5), Duration::from_secs(60))
+        );
         let problems = merge("[timing]\nstale_after = \"1s\"", &[], &[]).unwrap_err();
         assert!(problems[0].message.contains("stale_after"), "{problems:?}");
     }
 
     #[test]
     fn a_bad_flag_is_named_as_it_was_typed() {
-        let problems = merge("", &[], &[("--mdns", "discovery.mdns", "perhaps"), ("--http", "http.listen", "x")]);
-        let places: Vec<String> = problems.unwrap_err().into_iter().map(|problem| problem.place).collect();
+        let problems = merge(
+            "",
+            &[],
+            &[
+                ("--mdns", "discovery.mdns", "perhaps"),
+                ("--http", "http.listen", "x"),
+            ],
+        );
+        let places: Vec<String> = problems
+            .unwrap_err()
+            .into_iter()
+            .map(|problem| problem.place)
+            .collect();
         assert_eq!(places, ["--mdns", "--http"]);
     }
 
@@ -356,17 +468,31 @@ mod tests {
              --kad on --preset wan --http off --asterisk-listen f:1 --asterisk-server sip:a@b"
                 .split_whitespace(),
         );
-        let crate::cli::Command::Run(args) = cli.unwrap().command else { panic!("not run") };
+        let crate::cli::Command::Run(args) = cli.unwrap().command else {
+            panic!("not run")
+        };
         let settings = Settings::for_run(&args).unwrap();
-        assert_eq!((settings.http, settings.preset, settings.kad), (None, Preset::Wan, true));
-        assert_eq!((settings.listen, settings.join), (vec!["0.0.0.0:1".to_owned()], vec!["e:1".to_owned()]));
-        assert_eq!(settings.asterisk.unwrap().server.as_deref(), Some("sip:a@b"));
+        assert_eq!(
+            (settings.http, settings.preset, settings.kad),
+            (None, Preset::Wan, true)
+        );
+        assert_eq!(
+            (settings.listen, settings.join),
+            (vec!["0.0.0.0:1".to_owned()], vec!["e:1".to_owned()])
+        );
+        assert_eq!(
+            settings.asterisk.unwrap().server.as_deref(),
+            Some("sip:a@b")
+        );
     }
 
     #[test]
     fn the_bridge_exists_once_something_is_said_of_it() {
         assert_eq!(merge("", &[], &[]).unwrap().asterisk, None);
-        let asterisk = merge("[asterisk]\nusername = \"mesh\"", &[], &[]).unwrap().asterisk.unwrap();
+        let asterisk = merge("[asterisk]\nusername = \"mesh\"", &[], &[])
+            .unwrap()
+            .asterisk
+            .unwrap();
         assert_eq!(asterisk.listen, "127.0.0.1:5099");
         assert_eq!(asterisk.username.as_deref(), Some("mesh"));
     }
@@ -374,7 +500,11 @@ mod tests {
     #[test]
     fn two_nodes_of_one_host_get_two_folders() {
         let folder = |node: &str| {
-            let settings = Settings { mesh: Some("acme".into()), node: Some(node.into()), ..Settings::default() };
+            let settings = Settings {
+                mesh: Some("acme".into()),
+                node: Some(node.into()),
+                ..Settings::default()
+            };
             settings.data_folder().unwrap()
         };
         assert_ne!(folder("berlin"), folder("paris"));

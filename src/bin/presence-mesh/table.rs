@@ -19,7 +19,11 @@ pub trait Cells {
 
 impl Cells for DeviceFields {
     fn text(&self, freshness: Freshness, age: Duration) -> String {
-        format!("{} {}", lamp::shown(self.state, freshness, age), self.state.label())
+        format!(
+            "{} {}",
+            lamp::shown(self.state, freshness, age),
+            self.state.label()
+        )
     }
 
     fn plain(&self) -> String {
@@ -58,7 +62,12 @@ pub fn devices(all: &[Object<DeviceFields>]) -> String {
 /// The table of `mailboxes`.
 pub fn mailboxes(all: &[Object<MessageCounts>]) -> String {
     let rows = all.iter().map(|object| {
-        let MessageCounts { new, old, urgent_new, urgent_old } = object.value;
+        let MessageCounts {
+            new,
+            old,
+            urgent_new,
+            urgent_old,
+        } = object.value;
         vec![
             object.key.clone(),
             new.to_string(),
@@ -77,7 +86,9 @@ pub fn peers(all: &[PeerObject]) -> String {
         let standing = match (peer.standing, peer.age_ms) {
             (Standing::Alive, _) => peer.standing.to_string(),
             (standing, _) if peer.left => format!("{standing}, left"),
-            (standing, Some(age)) => format!("{standing}, {} ago", span::age(Duration::from_millis(age))),
+            (standing, Some(age)) => {
+                format!("{standing}, {} ago", span::age(Duration::from_millis(age)))
+            }
             (standing, None) => standing.to_string(),
         };
         vec![
@@ -95,13 +106,28 @@ pub fn peers(all: &[PeerObject]) -> String {
             peer.replica.clone(),
         ]
     });
-    table(&["NODE", "STANDING", "CONNECTED", "RTT", "FOUND BY", "VERSION", "ADDRESS", "REPLICA"], rows)
+    table(
+        &[
+            "NODE",
+            "STANDING",
+            "CONNECTED",
+            "RTT",
+            "FOUND BY",
+            "VERSION",
+            "ADDRESS",
+            "REPLICA",
+        ],
+        rows,
+    )
 }
 
 /// The lines of `status`.
 pub fn status(status: &NodeStatus) -> String {
     let ready = if status.ready { "yes" } else { "no" };
-    let entries = format!("{} devices, {} mailboxes", status.entries.device, status.entries.mailbox);
+    let entries = format!(
+        "{} devices, {} mailboxes",
+        status.entries.device, status.entries.mailbox
+    );
     let rows = [
         ("mesh", status.mesh.clone()),
         ("node", status.node.clone()),
@@ -113,7 +139,10 @@ pub fn status(status: &NodeStatus) -> String {
         ("entries", entries),
         ("digest", status.digest.clone()),
     ];
-    rows.iter().map(|(name, value)| format!("{name:<16} {value}")).collect::<Vec<_>>().join("\n")
+    rows.iter()
+        .map(|(name, value)| format!("{name:<16} {value}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Why a key shows what it shows.
@@ -134,7 +163,10 @@ pub fn explain<V: Cells>(explained: &Explained<V>) -> String {
             (contribution.held, "held back: written in the future"),
             (contribution.previous, "from before its restart"),
         ];
-        let notes: Vec<&str> = notes.into_iter().filter_map(|(holds, note)| holds.then_some(note)).collect();
+        let notes: Vec<&str> = notes
+            .into_iter()
+            .filter_map(|(holds, note)| holds.then_some(note))
+            .collect();
         vec![
             if contribution.wins { "*" } else { "" }.to_owned(),
             part.node.clone(),
@@ -146,7 +178,12 @@ pub fn explain<V: Cells>(explained: &Explained<V>) -> String {
             notes.join(", "),
         ]
     });
-    text.push_str(&table(&["", "NODE", "VALUE", "TRUST", "WRITTEN", "BY", "STAMP", "NOTE"], rows));
+    text.push_str(&table(
+        &[
+            "", "NODE", "VALUE", "TRUST", "WRITTEN", "BY", "STAMP", "NOTE",
+        ],
+        rows,
+    ));
     text.push_str(&format!("\n* decides: {}", explained.why));
     text
 }
@@ -155,9 +192,19 @@ pub fn explain<V: Cells>(explained: &Explained<V>) -> String {
 pub fn change<V: Cells>(change: &Changed<V>) -> String {
     let nothing = || "-".to_owned();
     // How old the old value was is no news.
-    let old = change.old.as_ref().map_or_else(nothing, |old| old.value.text(Freshness::Live, old.age()));
-    let new = change.new.as_ref().map_or_else(nothing, |new| new.value.text(new.freshness, new.age()));
-    let by = change.new.as_ref().map(nodes).filter(|nodes| !nodes.is_empty());
+    let old = change
+        .old
+        .as_ref()
+        .map_or_else(nothing, |old| old.value.text(Freshness::Live, old.age()));
+    let new = change
+        .new
+        .as_ref()
+        .map_or_else(nothing, |new| new.value.text(new.freshness, new.age()));
+    let by = change
+        .new
+        .as_ref()
+        .map(nodes)
+        .filter(|nodes| !nodes.is_empty());
     let by = by.map(|nodes| format!("  ({nodes})")).unwrap_or_default();
     format!("{}  {old} -> {new}{by}", change.key)
 }
@@ -168,7 +215,12 @@ fn nodes<V>(object: &Object<V>) -> String {
         Freshness::Live => part.node.clone(),
         other => format!("{} ({other})", part.node),
     };
-    object.contributions.iter().map(name).collect::<Vec<_>>().join(", ")
+    object
+        .contributions
+        .iter()
+        .map(name)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
@@ -178,7 +230,10 @@ fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut table = builder.build();
     table.with(Style::blank());
     let text = table.to_string();
-    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[cfg(test)]
@@ -188,14 +243,27 @@ mod tests {
     use super::*;
     use crate::api::{ExplainedPart, Part, StampText};
 
-    fn part(node: &str, state: DeviceState, freshness: Freshness, age_ms: u64) -> Part<DeviceFields> {
-        Part { node: node.into(), replica: "12D3".into(), value: DeviceFields { state }, freshness, age_ms }
+    fn part(
+        node: &str,
+        state: DeviceState,
+        freshness: Freshness,
+        age_ms: u64,
+    ) -> Part<DeviceFields> {
+        Part {
+            node: node.into(),
+            replica: "12D3".into(),
+            value: DeviceFields { state },
+            freshness,
+            age_ms,
+        }
     }
 
     fn object(freshness: Freshness, age_ms: u64) -> Object<DeviceFields> {
         Object {
             key: "PJSIP/100".into(),
-            value: DeviceFields { state: DeviceState::InUse },
+            value: DeviceFields {
+                state: DeviceState::InUse,
+            },
             freshness,
             age_ms,
             changed_at: "2026-01-01T00:00:00.000Z".into(),
@@ -207,7 +275,13 @@ mod tests {
     fn a_stale_lamp_says_so_and_how_old_it_is() {
         let table = devices(&[object(Freshness::Stale, 42_000)]);
         let line = table.lines().nth(1).unwrap();
-        for part in ["PJSIP/100", "[#]", "On a call (INUSE)", "stale, 42 s ago", "berlin (stale)"] {
+        for part in [
+            "PJSIP/100",
+            "[#]",
+            "On a call (INUSE)",
+            "stale, 42 s ago",
+            "berlin (stale)",
+        ] {
             assert!(line.contains(part), "{table}");
         }
     }
@@ -220,8 +294,15 @@ mod tests {
             old: None,
             new: Some(object(Freshness::Live, 0)),
         };
-        assert_eq!(super::change(&change), "PJSIP/100  - -> [#] On a call  (berlin)");
-        let change = Changed { old: change.new, new: None, ..change };
+        assert_eq!(
+            super::change(&change),
+            "PJSIP/100  - -> [#] On a call  (berlin)"
+        );
+        let change = Changed {
+            old: change.new,
+            new: None,
+            ..change
+        };
         assert_eq!(super::change(&change), "PJSIP/100  [#] On a call -> -");
     }
 
@@ -229,7 +310,12 @@ mod tests {
     fn an_explanation_shows_who_decides_and_the_rule() {
         let contribution = |node: &str, state, wins| ExplainedPart {
             part: part(node, state, Freshness::Live, 0),
-            stamp: StampText { hlc: "77".into(), replica: "12D3".into(), incarnation: "1".into(), seq: 9 },
+            stamp: StampText {
+                hlc: "77".into(),
+                replica: "12D3".into(),
+                incarnation: "1".into(),
+                seq: 9,
+            },
             written_at: "2026-01-01T00:00:00.000Z".into(),
             source: "api".into(),
             own: node == "paris",
@@ -240,7 +326,9 @@ mod tests {
         let explained = Explained {
             space: "device".into(),
             key: "PJSIP/100".into(),
-            value: DeviceFields { state: DeviceState::InUse },
+            value: DeviceFields {
+                state: DeviceState::InUse,
+            },
             freshness: Freshness::Live,
             age_ms: 0,
             changed_at: "2026-01-01T00:00:00.000Z".into(),
@@ -254,9 +342,18 @@ mod tests {
         let text = explain(&explained);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "device PJSIP/100: [#] On a call");
-        assert!(lines[3].trim_start().starts_with("*   berlin") || lines[3].contains('*'), "{text}");
-        assert!(lines[3].contains("berlin") && lines[3].contains("INUSE") && lines[3].contains("77:9"), "{text}");
-        assert!(!lines[4].contains('*') && lines[4].contains("this node"), "{text}");
+        assert!(
+            lines[3].trim_start().starts_with("*   berlin") || lines[3].contains('*'),
+            "{text}"
+        );
+        assert!(
+            lines[3].contains("berlin") && lines[3].contains("INUSE") && lines[3].contains("77:9"),
+            "{text}"
+        );
+        assert!(
+            !lines[4].contains('*') && lines[4].contains("this node"),
+            "{text}"
+        );
         assert_eq!(lines[5], "* decides: the busiest wins");
     }
 }

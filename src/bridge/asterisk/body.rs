@@ -6,7 +6,8 @@ use thiserror::Error;
 
 use super::eid::{Eid, ParseEidError};
 use crate::{
-    CountsError, DeviceState, Key, KeyError, MAX_MESSAGE_COUNT, MailboxName, MessageCounts, SpaceId, UnknownDeviceState,
+    CountsError, DeviceState, Key, KeyError, MAX_MESSAGE_COUNT, MailboxName, MessageCounts,
+    SpaceId, UnknownDeviceState,
 };
 
 /// One of the two event packages Asterisk distributes its states by.
@@ -33,7 +34,9 @@ impl Package {
     /// The package of an `Event` header, whose parameters are ignored.
     pub fn from_event(event: &str) -> Option<Self> {
         let name = event.split(';').next().unwrap_or_default().trim();
-        Self::ALL.into_iter().find(|package| package.name().eq_ignore_ascii_case(name))
+        Self::ALL
+            .into_iter()
+            .find(|package| package.name().eq_ignore_ascii_case(name))
     }
 }
 
@@ -78,8 +81,11 @@ impl Body {
     /// Reads a body of `package`. Strict: every field must be there and of its type. (Asterisk itself takes
     /// an unknown state as UNKNOWN and a missing `cachable` as 0; it never sends either.)
     pub fn parse(package: Package, bytes: &[u8]) -> Result<Self, BodyError> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| BodyError::Json(error.to_string()))?;
-        let Value::Object(fields) = value else { return Err(BodyError::NoObject) };
+        let value: Value =
+            serde_json::from_slice(bytes).map_err(|error| BodyError::Json(error.to_string()))?;
+        let Value::Object(fields) = value else {
+            return Err(BodyError::NoObject);
+        };
         let kind = text(&fields, "type")?;
         let eid = text(&fields, "eid")?.parse()?;
         match (package, kind) {
@@ -89,14 +95,29 @@ impl Body {
                 Key::new(SpaceId::DEVICES, device).map_err(BodyError::Name)?;
                 let state = text(&fields, "state")?.parse()?;
                 let cachable = integer(&fields, "cachable")? != 0;
-                Ok(Self::Device { device: device.to_owned(), state, cachable, eid })
+                Ok(Self::Device {
+                    device: device.to_owned(),
+                    state,
+                    cachable,
+                    eid,
+                })
             }
             (Package::Mwi, "mailboxstate") => {
-                let mailbox = text(&fields, "uniqueid")?.parse().map_err(BodyError::Name)?;
-                let counts = MessageCounts::new(count(&fields, "new")?, count(&fields, "old")?).checked()?;
-                Ok(Self::Mailbox { mailbox, counts, eid })
+                let mailbox = text(&fields, "uniqueid")?
+                    .parse()
+                    .map_err(BodyError::Name)?;
+                let counts =
+                    MessageCounts::new(count(&fields, "new")?, count(&fields, "old")?).checked()?;
+                Ok(Self::Mailbox {
+                    mailbox,
+                    counts,
+                    eid,
+                })
             }
-            (_, kind) => Err(BodyError::Kind { kind: clip(kind), package: package.name() }),
+            (_, kind) => Err(BodyError::Kind {
+                kind: clip(kind),
+                package: package.name(),
+            }),
         }
     }
 
@@ -124,14 +145,23 @@ impl Body {
             eid: String,
         }
         let json = match self {
-            Self::Device { device, state, cachable, eid } => serde_json::to_string(&Device {
+            Self::Device {
+                device,
+                state,
+                cachable,
+                eid,
+            } => serde_json::to_string(&Device {
                 r#type: "devicestate",
                 device,
                 state: state.as_str(),
                 cachable: u8::from(*cachable),
                 eid: eid.to_string(),
             }),
-            Self::Mailbox { mailbox, counts, eid } => {
+            Self::Mailbox {
+                mailbox,
+                counts,
+                eid,
+            } => {
                 // Asterisk folds urgent messages into the new ones (app_voicemail.c) and sends no more than that.
                 let add = |a: u32, b: u32| a.saturating_add(b).min(MAX_MESSAGE_COUNT);
                 serde_json::to_string(&Mailbox {
@@ -142,7 +172,10 @@ impl Body {
                     eid: eid.to_string(),
                 })
             }
-            Self::Refresh { eid } => serde_json::to_string(&Refresh { r#type: "refresh", eid: eid.to_string() }),
+            Self::Refresh { eid } => serde_json::to_string(&Refresh {
+                r#type: "refresh",
+                eid: eid.to_string(),
+            }),
         };
         json.expect("a struct of strings and integers is always JSON")
     }
@@ -202,7 +235,10 @@ pub enum BodyError {
 fn text<'a>(fields: &'a Map<String, Value>, field: &'static str) -> Result<&'a str, BodyError> {
     match fields.get(field) {
         Some(Value::String(text)) => Ok(text),
-        Some(_) => Err(BodyError::WrongType { field, expected: "a string" }),
+        Some(_) => Err(BodyError::WrongType {
+            field,
+            expected: "a string",
+        }),
         None => Err(BodyError::Missing(field)),
     }
 }
@@ -212,13 +248,19 @@ fn integer(fields: &Map<String, Value>, field: &'static str) -> Result<i64, Body
     match (value.as_i64(), value.as_u64()) {
         (Some(value), _) => Ok(value),
         (None, Some(_)) => Ok(i64::MAX),
-        (None, None) => Err(BodyError::WrongType { field, expected: "an integer" }),
+        (None, None) => Err(BodyError::WrongType {
+            field,
+            expected: "an integer",
+        }),
     }
 }
 
 fn count(fields: &Map<String, Value>, field: &'static str) -> Result<u32, BodyError> {
     let value = integer(fields, field)?;
-    u32::try_from(value).ok().filter(|count| *count <= MAX_MESSAGE_COUNT).ok_or(BodyError::Count { field, value })
+    u32::try_from(value)
+        .ok()
+        .filter(|count| *count <= MAX_MESSAGE_COUNT)
+        .ok_or(BodyError::Count { field, value })
 }
 
 /// A stranger's text in an error or a log line stays short.
@@ -234,33 +276,58 @@ mod tests {
 
     #[test]
     fn bodies_are_written_byte_for_byte_as_asterisk_does() {
-        let device =
-            Body::Device { device: "PJSIP/alice".into(), state: DeviceState::InUse, cachable: true, eid: A }.to_json();
+        let device = Body::Device {
+            device: "PJSIP/alice".into(),
+            state: DeviceState::InUse,
+            cachable: true,
+            eid: A,
+        }
+        .to_json();
         assert_eq!(
             device,
             r#"{"type":"devicestate","device":"PJSIP/alice","state":"INUSE","cachable":1,"eid":"02:00:00:00:00:0a"}"#
         );
         let mailbox = "100@default".parse().expect("valid");
-        let mailbox = Body::Mailbox { mailbox, counts: MessageCounts::new(2, 1), eid: A }.to_json();
+        let mailbox = Body::Mailbox {
+            mailbox,
+            counts: MessageCounts::new(2, 1),
+            eid: A,
+        }
+        .to_json();
         assert_eq!(
             mailbox,
             r#"{"type":"mailboxstate","uniqueid":"100@default","old":1,"new":2,"eid":"02:00:00:00:00:0a"}"#
         );
-        assert_eq!(Body::Refresh { eid: A }.to_json(), r#"{"type":"refresh","eid":"02:00:00:00:00:0a"}"#);
+        assert_eq!(
+            Body::Refresh { eid: A }.to_json(),
+            r#"{"type":"refresh","eid":"02:00:00:00:00:0a"}"#
+        );
     }
 
     #[test]
     fn urgent_messages_count_as_new_ones() {
         let mailbox = "100@default".parse().expect("valid");
-        let counts = MessageCounts { new: 1, old: 2, urgent_new: 3, urgent_old: 4 };
-        let json = Body::Mailbox { mailbox, counts, eid: A }.to_json();
+        let counts = MessageCounts {
+            new: 1,
+            old: 2,
+            urgent_new: 3,
+            urgent_old: 4,
+        };
+        let json = Body::Mailbox {
+            mailbox,
+            counts,
+            eid: A,
+        }
+        .to_json();
         assert!(json.contains(r#""old":6,"new":4"#), "{json}");
     }
 
     #[test]
     fn hostile_bodies_are_refused_with_a_reason() {
         let name = "x".repeat(64 * 1024);
-        let long = format!(r#"{{"type":"devicestate","device":"{name}","state":"INUSE","cachable":1,"eid":"{A}"}}"#);
+        let long = format!(
+            r#"{{"type":"devicestate","device":"{name}","state":"INUSE","cachable":1,"eid":"{A}"}}"#
+        );
         let deep = "[".repeat(50_000);
         let device_bodies = [
             ("", "not JSON"),
@@ -268,9 +335,18 @@ mod tests {
             ("[]", "not a JSON object"),
             (deep.as_str(), "not JSON"),
             (long.as_str(), "65536 bytes"),
-            (r#"{"type":"devicestate","device":"PJSIP/a","state":"INUSE","cachable":1}"#, "\"eid\" is missing"),
-            (r#"{"type":"devicestate","device":"PJSIP/a","state":"INUSE","cachable":1,"eid":7}"#, "not a string"),
-            (r#"{"type":"devicestate","device":"PJSIP/a","state":"INUSE","cachable":1,"eid":"x"}"#, "not an eid"),
+            (
+                r#"{"type":"devicestate","device":"PJSIP/a","state":"INUSE","cachable":1}"#,
+                "\"eid\" is missing",
+            ),
+            (
+                r#"{"type":"devicestate","device":"PJSIP/a","state":"INUSE","cachable":1,"eid":7}"#,
+                "not a string",
+            ),
+            (
+                r#"{"type":"devicestate","device":"PJSIP/a","state":"INUSE","cachable":1,"eid":"x"}"#,
+                "not an eid",
+            ),
             (
                 r#"{"type":"devicestate","device":"PJSIP/a","cachable":1,"eid":"02:00:00:00:00:0a"}"#,
                 "\"state\" is missing",
@@ -291,22 +367,47 @@ mod tests {
                 r#"{"type":"devicestate","device":"a\r\nb","state":"INUSE","cachable":1,"eid":"02:00:00:00:00:0a"}"#,
                 "control",
             ),
-            (r#"{"type":"devicestate","device":"","state":"INUSE","cachable":1,"eid":"02:00:00:00:00:0a"}"#, "empty"),
+            (
+                r#"{"type":"devicestate","device":"","state":"INUSE","cachable":1,"eid":"02:00:00:00:00:0a"}"#,
+                "empty",
+            ),
             (
                 r#"{"type":"mailboxstate","uniqueid":"100","old":1,"new":1,"eid":"02:00:00:00:00:0a"}"#,
                 "does not belong",
             ),
-            (r#"{"type":"presence","eid":"02:00:00:00:00:0a"}"#, "does not belong"),
+            (
+                r#"{"type":"presence","eid":"02:00:00:00:00:0a"}"#,
+                "does not belong",
+            ),
             (r#"{"eid":"02:00:00:00:00:0a"}"#, "\"type\" is missing"),
         ];
         for (body, reason) in device_bodies {
-            let error = Body::parse(Package::DeviceState, body.as_bytes()).expect_err("must be refused").to_string();
+            let error = Body::parse(Package::DeviceState, body.as_bytes())
+                .expect_err("must be refused")
+                .to_string();
             assert!(error.contains(reason), "{error} should say {reason}");
-            assert!(error.len() < 300, "an error must not repeat a stranger's 64 kB");
+            assert!(
+                error.len() < 300,
+                "an error must not repeat a stranger's 64 kB"
+            );
         }
-        for count in ["-1", "2147483648", "18446744073709551615", "1e400", "1.5", "\"1\"", "null", "true"] {
-            let body = format!(r#"{{"type":"mailboxstate","uniqueid":"100","old":{count},"new":1,"eid":"{A}"}}"#);
-            assert!(Body::parse(Package::Mwi, body.as_bytes()).is_err(), "{count}");
+        for count in [
+            "-1",
+            "2147483648",
+            "18446744073709551615",
+            "1e400",
+            "1.5",
+            "\"1\"",
+            "null",
+            "true",
+        ] {
+            let body = format!(
+                r#"{{"type":"mailboxstate","uniqueid":"100","old":{count},"new":1,"eid":"{A}"}}"#
+            );
+            assert!(
+                Body::parse(Package::Mwi, body.as_bytes()).is_err(),
+                "{count}"
+            );
         }
         assert!(Body::parse(Package::DeviceState, b"\xff\xfe{}").is_err());
     }

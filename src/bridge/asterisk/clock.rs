@@ -12,7 +12,9 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn new() -> Self {
-        Self { started: boot_time().saturating_sub(Duration::from_millis(1)) }
+        Self {
+            started: boot_time().saturating_sub(Duration::from_millis(1)),
+        }
     }
 
     pub(super) fn now(&self) -> Duration {

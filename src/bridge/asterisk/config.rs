@@ -62,25 +62,43 @@ impl AsteriskConfig {
 
     /// Reads the server's URI.
     pub(super) fn server(&self) -> Result<Server, AsteriskError> {
-        let fail = |reason| AsteriskError::Server { uri: self.server.clone(), reason };
-        let uri: SipUri =
-            self.server.parse().map_err(|_| fail("it is not a sip uri such as sip:mesh@127.0.0.1:5060"))?;
+        let fail = |reason| AsteriskError::Server {
+            uri: self.server.clone(),
+            reason,
+        };
+        let uri: SipUri = self
+            .server
+            .parse()
+            .map_err(|_| fail("it is not a sip uri such as sip:mesh@127.0.0.1:5060"))?;
         if uri.sips {
             return Err(fail("sips is not supported, use udp on loopback"));
         }
-        match uri.uri_params.get_val("transport").map(|transport| transport.to_ascii_lowercase()) {
+        match uri
+            .uri_params
+            .get_val("transport")
+            .map(|transport| transport.to_ascii_lowercase())
+        {
             None => {}
             Some(transport) if transport == "udp" => {}
             Some(_) => return Err(fail("only udp is supported")),
         }
-        let user = self.server.split_once(':').and_then(|(_, rest)| rest.split_once('@')).map(|(user, _)| user);
+        let user = self
+            .server
+            .split_once(':')
+            .and_then(|(_, rest)| rest.split_once('@'))
+            .map(|(user, _)| user);
         let Some(user) = user.filter(|user| !user.is_empty() && !user.contains(':')) else {
-            return Err(fail("it needs a user part: the name of the pbx's inbound publication"));
+            return Err(fail(
+                "it needs a user part: the name of the pbx's inbound publication",
+            ));
         };
         use ezk_sip_types::print::AppendCtx as _;
         let host = uri.host_port.host.default_print_ctx().to_string();
         let port = uri.host_port.port.unwrap_or(5060);
-        Ok(Server { user: user.to_owned(), host_port: format!("{host}:{port}") })
+        Ok(Server {
+            user: user.to_owned(),
+            host_port: format!("{host}:{port}"),
+        })
     }
 }
 
@@ -219,17 +237,57 @@ impl AsteriskTiming {
     /// Checks that the timings make sense together. Nothing is clamped.
     pub(super) fn check(&self) -> Result<(), AsteriskError> {
         let rules = [
-            ("probe", self.probe >= Duration::from_millis(10), "at least 10 ms"),
-            ("stale_after", self.stale_after > self.probe, "more than probe"),
-            ("gone_after", self.gone_after >= self.stale_after, "at least stale_after"),
-            ("refresh", self.refresh >= self.dump_quiet, "at least dump_quiet"),
-            ("dump_quiet", self.dump_quiet >= Duration::from_millis(10), "at least 10 ms"),
-            ("pause", self.pause >= Duration::from_millis(100), "at least 100 ms"),
-            ("backoff", self.backoff >= Duration::from_millis(10), "at least 10 ms"),
-            ("expires", self.expires >= Duration::from_secs(10), "at least 10 s"),
+            (
+                "probe",
+                self.probe >= Duration::from_millis(10),
+                "at least 10 ms",
+            ),
+            (
+                "stale_after",
+                self.stale_after > self.probe,
+                "more than probe",
+            ),
+            (
+                "gone_after",
+                self.gone_after >= self.stale_after,
+                "at least stale_after",
+            ),
+            (
+                "refresh",
+                self.refresh >= self.dump_quiet,
+                "at least dump_quiet",
+            ),
+            (
+                "dump_quiet",
+                self.dump_quiet >= Duration::from_millis(10),
+                "at least 10 ms",
+            ),
+            (
+                "pause",
+                self.pause >= Duration::from_millis(100),
+                "at least 100 ms",
+            ),
+            (
+                "backoff",
+                self.backoff >= Duration::from_millis(10),
+                "at least 10 ms",
+            ),
+            (
+                "expires",
+                self.expires >= Duration::from_secs(10),
+                "at least 10 s",
+            ),
             ("streams", (1..=32).contains(&self.streams), "1 to 32"),
-            ("retransmit.first", self.retransmit.first >= Duration::from_millis(10), "at least 10 ms"),
-            ("retransmit.longest", self.retransmit.longest >= self.retransmit.first, "at least retransmit.first"),
+            (
+                "retransmit.first",
+                self.retransmit.first >= Duration::from_millis(10),
+                "at least 10 ms",
+            ),
+            (
+                "retransmit.longest",
+                self.retransmit.longest >= self.retransmit.first,
+                "at least retransmit.first",
+            ),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
             Some((field, _, bound)) => Err(AsteriskError::Timing { field, bound }),
@@ -242,9 +300,17 @@ impl AsteriskTiming {
 ///
 /// `node` names the PBX towards us; only letters, digits, `-` and `_` of it are used.
 pub fn pjsip_config(config: &AsteriskConfig, node: &str) -> Result<String, AsteriskError> {
-    let Server { user: publication, .. } = config.server()?;
+    let Server {
+        user: publication, ..
+    } = config.server()?;
     let endpoint = &config.username;
-    let word = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' };
+    let word = |c: char| {
+        if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') {
+            c
+        } else {
+            '-'
+        }
+    };
     let node: String = node.chars().map(word).collect();
     let listen = match config.listen.ip() {
         ip if ip.is_unspecified() => SocketAddr::new([127, 0, 0, 1].into(), config.listen.port()),
@@ -256,7 +322,9 @@ pub fn pjsip_config(config: &AsteriskConfig, node: &str) -> Result<String, Aster
              [{endpoint}]\ntype=auth\nauth_type=userpass\nusername={endpoint}\n\
              password=CHANGE-ME            ; what stands in password_file\n"
         ),
-        None => format!("; no password is configured: anyone with From user {endpoint:?} may publish here\n"),
+        None => format!(
+            "; no password is configured: anyone with From user {endpoint:?} may publish here\n"
+        ),
     };
     Ok(format!(
         "; presence-mesh on this host. In asterisk.conf, [options] needs a unique, stable entityid=02:…
@@ -293,27 +361,61 @@ mod tests {
     use super::*;
 
     fn config() -> AsteriskConfig {
-        AsteriskConfig::new("127.0.0.1:5099".parse().expect("valid"), "sip:mesh@127.0.0.1:5060", "ledger")
+        AsteriskConfig::new(
+            "127.0.0.1:5099".parse().expect("valid"),
+            "sip:mesh@127.0.0.1:5060",
+            "ledger",
+        )
     }
 
     #[test]
     fn the_server_is_a_sip_uri_over_udp() {
-        let expected = Server { user: "mesh".into(), host_port: "127.0.0.1:5060".into() };
-        for uri in ["sip:mesh@127.0.0.1:5060", "sip:mesh@127.0.0.1", "sip:mesh@127.0.0.1;transport=udp"] {
-            let config = AsteriskConfig { server: uri.into(), ..config() };
+        let expected = Server {
+            user: "mesh".into(),
+            host_port: "127.0.0.1:5060".into(),
+        };
+        for uri in [
+            "sip:mesh@127.0.0.1:5060",
+            "sip:mesh@127.0.0.1",
+            "sip:mesh@127.0.0.1;transport=udp",
+        ] {
+            let config = AsteriskConfig {
+                server: uri.into(),
+                ..config()
+            };
             assert_eq!(config.server().expect(uri), expected);
         }
-        let ipv6 = AsteriskConfig { server: "sip:mesh@[::1]:5062".into(), ..config() };
+        let ipv6 = AsteriskConfig {
+            server: "sip:mesh@[::1]:5062".into(),
+            ..config()
+        };
         assert_eq!(ipv6.server().expect("valid").host_port, "[::1]:5062");
-        for uri in ["mesh@127.0.0.1", "sip:127.0.0.1", "sips:mesh@a", "sip:mesh@a;transport=tcp", ""] {
-            assert!(AsteriskConfig { server: uri.into(), ..config() }.server().is_err(), "{uri}");
+        for uri in [
+            "mesh@127.0.0.1",
+            "sip:127.0.0.1",
+            "sips:mesh@a",
+            "sip:mesh@a;transport=tcp",
+            "",
+        ] {
+            assert!(
+                AsteriskConfig {
+                    server: uri.into(),
+                    ..config()
+                }
+                .server()
+                .is_err(),
+                "{uri}"
+            );
         }
     }
 
     #[test]
     fn the_blocks_name_our_addresses() {
-        let config =
-            AsteriskConfig { password: Some("hunter2".into()), server: "sip:hall@10.0.0.1".into(), ..config() };
+        let config = AsteriskConfig {
+            password: Some("hunter2".into()),
+            server: "sip:hall@10.0.0.1".into(),
+            ..config()
+        };
         let text = pjsip_config(&config, "büro 1").expect("valid");
         for line in [
             "[hall]\ntype=inbound-publication",
@@ -331,7 +433,16 @@ mod tests {
     #[test]
     fn timings_that_make_no_sense_are_named() {
         assert!(AsteriskTiming::default().check().is_ok());
-        let timing = AsteriskTiming { stale_after: Duration::from_millis(500), ..AsteriskTiming::default() };
-        assert!(timing.check().expect_err("too short").to_string().contains("stale_after"));
+        let timing = AsteriskTiming {
+            stale_after: Duration::from_millis(500),
+            ..AsteriskTiming::default()
+        };
+        assert!(
+            timing
+                .check()
+                .expect_err("too short")
+                .to_string()
+                .contains("stale_after")
+        );
     }
 }

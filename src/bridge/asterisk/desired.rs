@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::eid::Eid;
 use super::ledger::Telling;
 use super::reconcile::Want;
-use crate::{Contribution, DeviceState, Freshness, MessageCounts, Pattern, Peer, ReplicaId, Shown, Source, Standing};
+use crate::{
+    Contribution, DeviceState, Freshness, MessageCounts, Pattern, Peer, ReplicaId, Shown, Source,
+    Standing,
+};
 
 /// The attribute under which a node tells the others its Asterisk's EID.
 pub const EID_ATTRIBUTE: &str = "asterisk_eid";
@@ -25,7 +28,12 @@ pub(super) struct Roster {
 
 impl Roster {
     pub(super) fn new(own: ReplicaId) -> Self {
-        Self { own, local: None, said: BTreeMap::new(), shared: BTreeMap::new() }
+        Self {
+            own,
+            local: None,
+            said: BTreeMap::new(),
+            shared: BTreeMap::new(),
+        }
     }
 
     pub(super) fn local(&self) -> Option<Eid> {
@@ -50,8 +58,13 @@ impl Roster {
             claims.entry(local).or_default().push(own_node.to_owned());
         }
         for peer in peers {
-            let eid = peer.attributes.get(EID_ATTRIBUTE).and_then(|eid| eid.parse().ok());
-            let Some(eid) = eid.or_else(|| self.said.get(&peer.replica).copied()) else { continue };
+            let eid = peer
+                .attributes
+                .get(EID_ATTRIBUTE)
+                .and_then(|eid| eid.parse().ok());
+            let Some(eid) = eid.or_else(|| self.said.get(&peer.replica).copied()) else {
+                continue;
+            };
             said.insert(peer.replica, eid);
             if peer.standing != Standing::Gone {
                 claims.entry(eid).or_default().push(peer.node.clone());
@@ -89,7 +102,9 @@ impl Roster {
     pub(super) fn aggregate(&self, shown: &Shown<DeviceState>) -> BTreeMap<Eid, Want> {
         let mut wants = BTreeMap::new();
         for contribution in &shown.contributions {
-            let Some(eid) = self.eid(contribution) else { continue };
+            let Some(eid) = self.eid(contribution) else {
+                continue;
+            };
             let telling = Telling::State(contribution.value);
             let want = match contribution.freshness {
                 // Says nothing, so nothing is what the PBX should know.
@@ -109,8 +124,12 @@ impl Roster {
     ///
     /// The value is kept when its writer is gone, and so is the lamp: a night switch is no phone.
     pub(super) fn latest(&self, shown: &Shown<DeviceState>) -> BTreeMap<Eid, Want> {
-        let winner = shown.contributions.iter().find(|contribution| contribution.wins);
-        let Some((contribution, eid)) = winner.and_then(|winner| Some((winner, self.eid(winner)?))) else {
+        let winner = shown
+            .contributions
+            .iter()
+            .find(|contribution| contribution.wins);
+        let Some((contribution, eid)) = winner.and_then(|winner| Some((winner, self.eid(winner)?)))
+        else {
             return BTreeMap::new();
         };
         let want = match contribution.value {
@@ -123,13 +142,20 @@ impl Roster {
 
     /// What the PBX should know of a mailbox that is not its own: the mesh's value, under its winner's EID.
     pub(super) fn mailbox(&self, shown: &Shown<MessageCounts>) -> Want {
-        let winners = shown.contributions.iter().filter(|contribution| contribution.wins);
-        let Some(winner) = winners.max_by_key(|winner| (winner.hlc, winner.replica)) else { return Want::Nothing };
+        let winners = shown
+            .contributions
+            .iter()
+            .filter(|contribution| contribution.wins);
+        let Some(winner) = winners.max_by_key(|winner| (winner.hlc, winner.replica)) else {
+            return Want::Nothing;
+        };
         if winner.previous {
             return Want::Leave;
         }
         // What our own Asterisk said before its last boot must not go back to it under its own EID.
-        let eid = self.eid(winner).unwrap_or_else(|| Eid::synthetic(winner.replica));
+        let eid = self
+            .eid(winner)
+            .unwrap_or_else(|| Eid::synthetic(winner.replica));
         Want::Value(Telling::Counts(shown.value, eid))
     }
 }
@@ -144,15 +170,23 @@ pub(super) struct Filter {
 impl Filter {
     /// `globs` choose; `endpoints` are the names of our own endpoint on the PBX, whose state means nothing.
     pub(super) fn new(globs: &[Pattern], endpoints: impl IntoIterator<Item = String>) -> Self {
-        let dropped = endpoints.into_iter().map(|endpoint| format!("PJSIP/{endpoint}")).collect();
-        Self { globs: globs.to_vec(), dropped }
+        let dropped = endpoints
+            .into_iter()
+            .map(|endpoint| format!("PJSIP/{endpoint}"))
+            .collect();
+        Self {
+            globs: globs.to_vec(),
+            dropped,
+        }
     }
 
     /// Whether this device is shared. Never are `MWI:*`, which each server derives by itself, `Local/*`, which
     /// is not a phone, and our own endpoint.
     pub(super) fn passes(&self, device: &str) -> bool {
         let derived = device.starts_with("MWI:") || device.starts_with("Local/");
-        !derived && !self.dropped.contains(device) && self.globs.iter().any(|glob| glob.matches(device))
+        !derived
+            && !self.dropped.contains(device)
+            && self.globs.iter().any(|glob| glob.matches(device))
     }
 }
 
@@ -224,7 +258,13 @@ mod tests {
     fn roster() -> Roster {
         let mut roster = Roster::new(replica(1));
         roster.set_local(A);
-        assert!(roster.update("node1", &[peer(2, Some(B), Standing::Alive), peer(3, None, Standing::Alive)]));
+        assert!(roster.update(
+            "node1",
+            &[
+                peer(2, Some(B), Standing::Alive),
+                peer(3, None, Standing::Alive)
+            ]
+        ));
         roster
     }
 
@@ -241,15 +281,26 @@ mod tests {
             says(2, Source::ASTERISK, InUse),
             says(3, Source::API, Ringing),
         ]));
-        let expected = BTreeMap::from([(B, state(InUse)), (Eid::synthetic(replica(3)), state(Ringing))]);
+        let expected = BTreeMap::from([
+            (B, state(InUse)),
+            (Eid::synthetic(replica(3)), state(Ringing)),
+        ]);
         assert_eq!(wants, expected);
         let own = roster().aggregate(&shown(vec![says(1, Source::API, Busy)]));
-        assert_eq!(own, BTreeMap::from([(Eid::synthetic(replica(1)), state(Busy))]), "what our own CLI set");
+        assert_eq!(
+            own,
+            BTreeMap::from([(Eid::synthetic(replica(1)), state(Busy))]),
+            "what our own CLI set"
+        );
     }
 
     #[test]
     fn an_asterisk_of_unknown_eid_is_not_told() {
-        assert!(roster().aggregate(&shown(vec![says(3, Source::ASTERISK, InUse)])).is_empty());
+        assert!(
+            roster()
+                .aggregate(&shown(vec![says(3, Source::ASTERISK, InUse)]))
+                .is_empty()
+        );
     }
 
     #[test]
@@ -258,10 +309,16 @@ mod tests {
         let with = |change: fn(&mut Contribution<DeviceState>)| {
             let mut contribution = says(2, Source::ASTERISK, InUse);
             change(&mut contribution);
-            roster.aggregate(&shown(vec![contribution])).get(&B).copied()
+            roster
+                .aggregate(&shown(vec![contribution]))
+                .get(&B)
+                .copied()
         };
         assert_eq!(with(|c| c.freshness = Freshness::Gone), None);
-        assert_eq!(with(|c| c.freshness = Freshness::Stale), Some(Want::Stale(Telling::State(InUse))));
+        assert_eq!(
+            with(|c| c.freshness = Freshness::Stale),
+            Some(Want::Stale(Telling::State(InUse)))
+        );
         assert_eq!(with(|c| c.previous = true), Some(Want::Leave));
         assert_eq!(with(|c| c.value = Invalid), None);
     }
@@ -269,14 +326,34 @@ mod tests {
     #[test]
     fn two_live_replicas_with_one_eid_are_told_apart_by_synthetic_ones() {
         let mut roster = roster();
-        assert!(roster.update("node1", &[peer(2, Some(B), Standing::Alive), peer(3, Some(B), Standing::Suspect)]));
+        assert!(roster.update(
+            "node1",
+            &[
+                peer(2, Some(B), Standing::Alive),
+                peer(3, Some(B), Standing::Suspect)
+            ]
+        ));
         assert_eq!(roster.shared()[&B], ["node2", "node3"]);
-        let wants =
-            roster.aggregate(&shown(vec![says(2, Source::ASTERISK, InUse), says(3, Source::ASTERISK, Ringing)]));
+        let wants = roster.aggregate(&shown(vec![
+            says(2, Source::ASTERISK, InUse),
+            says(3, Source::ASTERISK, Ringing),
+        ]));
         let synthetic = |n| Eid::synthetic(replica(n));
-        assert_eq!(wants, BTreeMap::from([(synthetic(2), state(InUse)), (synthetic(3), state(Ringing))]));
-        assert!(roster.update("node1", &[peer(2, Some(B), Standing::Gone), peer(3, Some(B), Standing::Alive)]));
-        assert!(roster.shared().is_empty(), "its successor on new hardware may have the old one's");
+        assert_eq!(
+            wants,
+            BTreeMap::from([(synthetic(2), state(InUse)), (synthetic(3), state(Ringing))])
+        );
+        assert!(roster.update(
+            "node1",
+            &[
+                peer(2, Some(B), Standing::Gone),
+                peer(3, Some(B), Standing::Alive)
+            ]
+        ));
+        assert!(
+            roster.shared().is_empty(),
+            "its successor on new hardware may have the old one's"
+        );
     }
 
     #[test]
@@ -285,14 +362,24 @@ mod tests {
         for standing in [Standing::Alive, Standing::Gone] {
             roster.update("node1", &[peer(2, Some(A), standing)]);
             let wants = roster.aggregate(&shown(vec![says(2, Source::ASTERISK, InUse)]));
-            assert_eq!(wants, BTreeMap::from([(Eid::synthetic(replica(2)), state(InUse))]), "{standing:?}");
+            assert_eq!(
+                wants,
+                BTreeMap::from([(Eid::synthetic(replica(2)), state(InUse))]),
+                "{standing:?}"
+            );
         }
     }
 
     #[test]
     fn a_restarted_node_keeps_its_eid_until_it_says_another() {
         let mut roster = roster();
-        assert!(!roster.update("node1", &[peer(2, None, Standing::Alive), peer(3, None, Standing::Alive)]));
+        assert!(!roster.update(
+            "node1",
+            &[
+                peer(2, None, Standing::Alive),
+                peer(3, None, Standing::Alive)
+            ]
+        ));
         let wants = roster.aggregate(&shown(vec![says(2, Source::ASTERISK, InUse)]));
         assert_eq!(wants.keys().copied().collect::<Vec<_>>(), [B]);
     }
@@ -305,27 +392,43 @@ mod tests {
         let wants = roster.latest(&shown(vec![loser.clone(), winner.clone()]));
         assert_eq!(wants, BTreeMap::from([(B, state(InUse))]));
         winner.freshness = Freshness::Gone;
-        assert_eq!(roster.latest(&shown(vec![winner])), BTreeMap::from([(B, state(InUse))]), "a switch stays");
+        assert_eq!(
+            roster.latest(&shown(vec![winner])),
+            BTreeMap::from([(B, state(InUse))]),
+            "a switch stays"
+        );
         let mut own = says(1, Source::ASTERISK, InUse);
         own.wins = true;
-        assert!(roster.latest(&shown(vec![loser, own])).is_empty(), "our Asterisk knows what it said");
+        assert!(
+            roster.latest(&shown(vec![loser, own])).is_empty(),
+            "our Asterisk knows what it said"
+        );
     }
 
     #[test]
     fn a_mailbox_is_told_as_the_mesh_shows_it_under_its_winners_eid() {
         let roster = roster();
-        let (mut winner, loser) =
-            (says(2, Source::ASTERISK, MessageCounts::new(3, 1)), says(3, Source::API, MessageCounts::new(9, 9)));
+        let (mut winner, loser) = (
+            says(2, Source::ASTERISK, MessageCounts::new(3, 1)),
+            says(3, Source::API, MessageCounts::new(9, 9)),
+        );
         winner.wins = true;
         let want = roster.mailbox(&shown(vec![winner.clone(), loser]));
-        assert_eq!(want, Want::Value(Telling::Counts(MessageCounts::new(3, 1), B)));
+        assert_eq!(
+            want,
+            Want::Value(Telling::Counts(MessageCounts::new(3, 1), B))
+        );
         winner.previous = true;
         assert_eq!(roster.mailbox(&shown(vec![winner])), Want::Leave);
         let mut own = says(1, Source::ASTERISK, MessageCounts::new(1, 0));
         own.wins = true;
         let want = roster.mailbox(&shown(vec![own]));
         let synthetic = Eid::synthetic(replica(1));
-        assert_eq!(want, Want::Value(Telling::Counts(MessageCounts::new(1, 0), synthetic)), "never under its own");
+        assert_eq!(
+            want,
+            Want::Value(Telling::Counts(MessageCounts::new(1, 0), synthetic)),
+            "never under its own"
+        );
     }
 
     #[test]

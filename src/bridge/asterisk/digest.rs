@@ -3,7 +3,9 @@
 use std::fmt;
 
 use ezk_sip_types::Name;
-use ezk_sip_types::header::typed::{Algorithm, AlgorithmValue, AuthChallenge, DigestChallenge, QopOption};
+use ezk_sip_types::header::typed::{
+    Algorithm, AlgorithmValue, AuthChallenge, DigestChallenge, QopOption,
+};
 use md5::{Digest, Md5};
 
 use super::message::Response;
@@ -17,7 +19,9 @@ pub(super) struct Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 
@@ -34,14 +38,28 @@ impl Challenge {
     /// Takes the challenge out of a 401 or 407. `None` when it asks for something else than MD5 digest.
     pub(super) fn from_response(response: &Response) -> Option<Self> {
         let proxy = response.status == 407;
-        let name = if proxy { Name::PROXY_AUTHENTICATE } else { Name::WWW_AUTHENTICATE };
+        let name = if proxy {
+            Name::PROXY_AUTHENTICATE
+        } else {
+            Name::WWW_AUTHENTICATE
+        };
         // Several challenges may be offered, one header each; the first that is understood is taken.
         let challenges: Vec<AuthChallenge> = response.headers.get(name).ok()?;
         challenges.into_iter().find_map(|challenge| {
-            let AuthChallenge::Digest(digest) = challenge else { return None };
-            let md5 = matches!(digest.algorithm, Algorithm::AlgorithmValue(AlgorithmValue::MD5));
-            let qop = digest.qop.is_empty() || digest.qop.iter().any(|qop| matches!(qop, QopOption::Auth));
-            (md5 && qop).then_some(Self { digest, proxy, uses: 0 })
+            let AuthChallenge::Digest(digest) = challenge else {
+                return None;
+            };
+            let md5 = matches!(
+                digest.algorithm,
+                Algorithm::AlgorithmValue(AlgorithmValue::MD5)
+            );
+            let qop = digest.qop.is_empty()
+                || digest.qop.iter().any(|qop| matches!(qop, QopOption::Auth));
+            (md5 && qop).then_some(Self {
+                digest,
+                proxy,
+                uses: 0,
+            })
         })
     }
 
@@ -60,7 +78,13 @@ impl Challenge {
     ) -> (&'static str, String) {
         self.uses += 1;
         let Credentials { username, password } = credentials;
-        let DigestChallenge { realm, nonce, opaque, qop, .. } = &self.digest;
+        let DigestChallenge {
+            realm,
+            nonce,
+            opaque,
+            qop,
+            ..
+        } = &self.digest;
         let ha1 = md5_hex(&format!("{username}:{realm}:{password}"));
         let ha2 = md5_hex(&format!("{method}:{uri}"));
         let count = format!("{:08x}", self.uses);
@@ -78,12 +102,22 @@ impl Challenge {
         if let Some(opaque) = opaque {
             value.push_str(&format!(", opaque=\"{opaque}\""));
         }
-        (if self.proxy { "Proxy-Authorization" } else { "Authorization" }, value)
+        (
+            if self.proxy {
+                "Proxy-Authorization"
+            } else {
+                "Authorization"
+            },
+            value,
+        )
     }
 }
 
 fn md5_hex(text: &str) -> String {
-    Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Md5::digest(text.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -102,7 +136,10 @@ mod tests {
     }
 
     fn credentials(username: &str, password: &str) -> Credentials {
-        Credentials { username: username.into(), password: password.into() }
+        Credentials {
+            username: username.into(),
+            password: password.into(),
+        }
     }
 
     /// The example of RFC 2617, 3.5.
@@ -113,19 +150,33 @@ mod tests {
             r#"WWW-Authenticate: Digest realm="testrealm@host.com", qop="auth,auth-int", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", opaque="5ccc069c403ebaf9f0171e9517f40e41""#,
         );
         let mut challenge = Challenge::from_response(&response).expect("digest");
-        let (name, value) =
-            challenge.answer(&credentials("Mufasa", "Circle Of Life"), "GET", "/dir/index.html", "0a4f113b");
+        let (name, value) = challenge.answer(
+            &credentials("Mufasa", "Circle Of Life"),
+            "GET",
+            "/dir/index.html",
+            "0a4f113b",
+        );
         assert_eq!(name, "Authorization");
-        assert!(value.contains(r#"response="6629fae49393a05397450978507c4ef1""#), "{value}");
+        assert!(
+            value.contains(r#"response="6629fae49393a05397450978507c4ef1""#),
+            "{value}"
+        );
         assert!(value.contains("nc=00000001"), "{value}");
-        let (_, second) = challenge.answer(&credentials("Mufasa", "Circle Of Life"), "GET", "/dir/index.html", "x");
+        let (_, second) = challenge.answer(
+            &credentials("Mufasa", "Circle Of Life"),
+            "GET",
+            "/dir/index.html",
+            "x",
+        );
         assert!(second.contains("nc=00000002"), "{second}");
     }
 
     #[test]
     fn a_proxy_without_qop_gets_the_older_form() {
-        let response =
-            response("407 Proxy Authentication Required", r#"Proxy-Authenticate: Digest realm="r",nonce="n""#);
+        let response = response(
+            "407 Proxy Authentication Required",
+            r#"Proxy-Authenticate: Digest realm="r",nonce="n""#,
+        );
         let (name, value) = Challenge::from_response(&response).expect("digest").answer(
             &credentials("u", "p"),
             "PUBLISH",
@@ -136,7 +187,10 @@ mod tests {
         let ha1 = md5_hex("u:r:p");
         let ha2 = md5_hex("PUBLISH:sip:a");
         let expected = md5_hex(&format!("{ha1}:n:{ha2}"));
-        assert!(value.contains(&format!("response=\"{expected}\"")), "{value}");
+        assert!(
+            value.contains(&format!("response=\"{expected}\"")),
+            "{value}"
+        );
         assert!(!value.contains("qop") && !value.contains("nc="), "{value}");
     }
 
@@ -150,7 +204,10 @@ mod tests {
             "WWW-Authenticate: \"",
             "X: y",
         ] {
-            assert!(Challenge::from_response(&response("401 Unauthorized", header)).is_none(), "{header}");
+            assert!(
+                Challenge::from_response(&response("401 Unauthorized", header)).is_none(),
+                "{header}"
+            );
         }
     }
 

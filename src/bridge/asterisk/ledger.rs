@@ -37,14 +37,24 @@ pub(super) enum Telling {
 impl Slot {
     /// The body that says `telling` of this slot; `None` takes it back. `fallback` is under whom a mailbox is
     /// emptied of which nobody remembers whose counts it was told.
-    pub(super) fn body(&self, telling: Option<Telling>, last: Option<Telling>, fallback: Eid) -> Body {
+    pub(super) fn body(
+        &self,
+        telling: Option<Telling>,
+        last: Option<Telling>,
+        fallback: Eid,
+    ) -> Body {
         match self {
             Self::Device(device, eid) => {
                 let state = match telling {
                     Some(Telling::State(state)) => state,
                     _ => DeviceState::Invalid,
                 };
-                Body::Device { device: device.clone(), state, cachable: true, eid: *eid }
+                Body::Device {
+                    device: device.clone(),
+                    state,
+                    cachable: true,
+                    eid: *eid,
+                }
             }
             Self::Mailbox(name) => {
                 let last_eid = match last {
@@ -55,8 +65,13 @@ impl Slot {
                     Some(Telling::Counts(counts, eid)) => (counts, eid),
                     _ => (MessageCounts::default(), last_eid),
                 };
-                let mailbox = MailboxName::from_str(name).expect("slots are made of checked names only");
-                Body::Mailbox { mailbox, counts, eid }
+                let mailbox =
+                    MailboxName::from_str(name).expect("slots are made of checked names only");
+                Body::Mailbox {
+                    mailbox,
+                    counts,
+                    eid,
+                }
             }
         }
     }
@@ -74,7 +89,9 @@ impl Slot {
                 let (eid, device) = rest.split_once(' ')?;
                 Some(Self::Device(device.to_owned(), eid.parse().ok()?))
             }
-            ("m", name) => Some(Self::Mailbox(MailboxName::from_str(name).ok()?.as_str().to_owned())),
+            ("m", name) => Some(Self::Mailbox(
+                MailboxName::from_str(name).ok()?.as_str().to_owned(),
+            )),
             _ => None,
         }
     }
@@ -112,12 +129,19 @@ impl Ledger {
     /// Opens the ledger, or makes it.
     pub(super) fn open(path: &Path) -> Result<Self, LedgerError> {
         let fail = |cause: redb::Error| match cause {
-            redb::Error::DatabaseAlreadyOpen => LedgerError::InUse { path: path.to_owned() },
-            cause => LedgerError::Broken { path: path.to_owned(), cause: Box::new(cause) },
+            redb::Error::DatabaseAlreadyOpen => LedgerError::InUse {
+                path: path.to_owned(),
+            },
+            cause => LedgerError::Broken {
+                path: path.to_owned(),
+                cause: Box::new(cause),
+            },
         };
         let database = Database::create(path).map_err(|error| fail(error.into()))?;
         let ledger = Self { database };
-        ledger.prepare(path).map_err(|error| error.unwrap_or_else(fail))?;
+        ledger
+            .prepare(path)
+            .map_err(|error| error.unwrap_or_else(fail))?;
         Ok(ledger)
     }
 
@@ -129,7 +153,12 @@ impl Ledger {
             match found {
                 Some(FORMAT) => {}
                 None => drop(meta.insert("format", FORMAT)?),
-                Some(found) => return Err(FormatOr::Format(LedgerError::Format { path: path.to_owned(), found })),
+                Some(found) => {
+                    return Err(FormatOr::Format(LedgerError::Format {
+                        path: path.to_owned(),
+                        found,
+                    }));
+                }
             }
             write.open_table(ROWS)?;
         }
@@ -160,18 +189,28 @@ impl Ledger {
     /// when the next synced ones are, or after [`Ledger::close`].
     pub(super) fn write(&self, changes: &[LedgerChange], sync: bool) -> Result<(), LedgerError> {
         let mut write = self.database.begin_write().map_err(LedgerError::write)?;
-        let durability = if sync { Durability::Immediate } else { Durability::None };
-        write.set_durability(durability).map_err(LedgerError::write)?;
+        let durability = if sync {
+            Durability::Immediate
+        } else {
+            Durability::None
+        };
+        write
+            .set_durability(durability)
+            .map_err(LedgerError::write)?;
         {
             let mut table = write.open_table(ROWS).map_err(LedgerError::write)?;
             for change in changes {
                 match change {
                     LedgerChange::Tell(slot, telling, at) => {
                         let value = write_value(*telling, *at);
-                        table.insert(slot.to_key().as_str(), value.as_str()).map_err(LedgerError::write)?;
+                        table
+                            .insert(slot.to_key().as_str(), value.as_str())
+                            .map_err(LedgerError::write)?;
                     }
                     LedgerChange::Forget(slot) => {
-                        table.remove(slot.to_key().as_str()).map_err(LedgerError::write)?;
+                        table
+                            .remove(slot.to_key().as_str())
+                            .map_err(LedgerError::write)?;
                     }
                 }
             }
@@ -181,10 +220,21 @@ impl Ledger {
 }
 
 fn write_value(telling: Telling, at: SystemTime) -> String {
-    let at = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+    let at = at
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis();
     match telling {
         Telling::State(state) => format!("{at} {state}"),
-        Telling::Counts(MessageCounts { new, old, urgent_new, urgent_old }, eid) => {
+        Telling::Counts(
+            MessageCounts {
+                new,
+                old,
+                urgent_new,
+                urgent_old,
+            },
+            eid,
+        ) => {
             format!("{at} {eid} {new} {old} {urgent_new} {urgent_old}")
         }
     }
@@ -192,8 +242,13 @@ fn write_value(telling: Telling, at: SystemTime) -> String {
 
 fn read_value(text: &str) -> (Option<Telling>, SystemTime) {
     let fields: Vec<&str> = text.split(' ').collect();
-    let ms = fields.first().and_then(|at| at.parse().ok()).unwrap_or_default();
-    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)).unwrap_or(SystemTime::UNIX_EPOCH);
+    let ms = fields
+        .first()
+        .and_then(|at| at.parse().ok())
+        .unwrap_or_default();
+    let at = SystemTime::UNIX_EPOCH
+        .checked_add(Duration::from_millis(ms))
+        .unwrap_or(SystemTime::UNIX_EPOCH);
     let telling = match fields.as_slice() {
         [_, state] => state.parse().ok().map(Telling::State),
         [_, eid, new, old, urgent_new, urgent_old] => (|| {
@@ -288,7 +343,15 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("ledger");
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
-        let counts = Telling::Counts(MessageCounts { new: 1, old: 2, urgent_new: 3, urgent_old: 4 }, EID);
+        let counts = Telling::Counts(
+            MessageCounts {
+                new: 1,
+                old: 2,
+                urgent_new: 3,
+                urgent_old: 4,
+            },
+            EID,
+        );
         let tell = [
             LedgerChange::Tell(device(), Telling::State(DeviceState::InUse), at),
             LedgerChange::Tell(mailbox(), counts, at),
@@ -298,11 +361,21 @@ mod tests {
         drop(ledger);
         let ledger = Ledger::open(&path).expect("opened");
         let expected = vec![
-            LedgerRow { slot: device(), telling: Some(Telling::State(DeviceState::InUse)), at },
-            LedgerRow { slot: mailbox(), telling: Some(counts), at },
+            LedgerRow {
+                slot: device(),
+                telling: Some(Telling::State(DeviceState::InUse)),
+                at,
+            },
+            LedgerRow {
+                slot: mailbox(),
+                telling: Some(counts),
+                at,
+            },
         ];
         assert_eq!(ledger.rows().expect("read"), (expected, 0));
-        ledger.write(&[LedgerChange::Forget(device())], false).expect("written");
+        ledger
+            .write(&[LedgerChange::Forget(device())], false)
+            .expect("written");
         assert_eq!(ledger.rows().expect("read").0.len(), 1);
     }
 
@@ -312,10 +385,18 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (path, copy) = (folder.path().join("ledger"), folder.path().join("copy"));
         let ledger = Ledger::open(&path).expect("made");
-        let change = LedgerChange::Tell(device(), Telling::State(DeviceState::Ringing), SystemTime::now());
+        let change = LedgerChange::Tell(
+            device(),
+            Telling::State(DeviceState::Ringing),
+            SystemTime::now(),
+        );
         ledger.write(&[change], true).expect("written");
         std::fs::copy(&path, &copy).expect("copied");
-        let rows = Ledger::open(&copy).expect("a killed process leaves a file that opens").rows().expect("read").0;
+        let rows = Ledger::open(&copy)
+            .expect("a killed process leaves a file that opens")
+            .rows()
+            .expect("read")
+            .0;
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].slot, device());
     }
@@ -325,15 +406,29 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("ledger");
         let ledger = Ledger::open(&path).expect("made");
-        assert!(matches!(Ledger::open(&path), Err(LedgerError::InUse { .. })));
+        assert!(matches!(
+            Ledger::open(&path),
+            Err(LedgerError::InUse { .. })
+        ));
         let write = ledger.database.begin_write().expect("a transaction");
-        write.open_table(META).expect("a table").insert("format", 7).expect("inserted");
+        write
+            .open_table(META)
+            .expect("a table")
+            .insert("format", 7)
+            .expect("inserted");
         write.commit().expect("committed");
         drop(ledger);
-        assert!(matches!(Ledger::open(&path), Err(LedgerError::Format { found: 7, .. })));
+        assert!(matches!(
+            Ledger::open(&path),
+            Err(LedgerError::Format { found: 7, .. })
+        ));
         let foreign = folder.path().join("foreign");
-        std::fs::write(&foreign, "this is not a ledger, it is a letter".repeat(100)).expect("written");
-        assert!(matches!(Ledger::open(&foreign), Err(LedgerError::Broken { .. })));
+        std::fs::write(&foreign, "this is not a ledger, it is a letter".repeat(100))
+            .expect("written");
+        assert!(matches!(
+            Ledger::open(&foreign),
+            Err(LedgerError::Broken { .. })
+        ));
     }
 
     #[test]

@@ -57,13 +57,23 @@ pub(super) struct LinkCounters {
 }
 
 enum Command {
-    Send { to: SocketAddr, outgoing: Outgoing, timing: Retransmit, reply: oneshot::Sender<Option<Response>> },
+    Send {
+        to: SocketAddr,
+        outgoing: Outgoing,
+        timing: Retransmit,
+        reply: oneshot::Sender<Option<Response>>,
+    },
     SpeakerGone,
 }
 
 impl Link {
     /// Starts the task on a bound socket. The receiver gives what our Asterisk says.
-    pub(super) fn start(socket: UdpSocket, clock: Clock, life: u64, pbx: SocketAddr) -> (Self, mpsc::Receiver<Said>) {
+    pub(super) fn start(
+        socket: UdpSocket,
+        clock: Clock,
+        life: u64,
+        pbx: SocketAddr,
+    ) -> (Self, mpsc::Receiver<Said>) {
         let (said, statements) = mpsc::channel(MAX_WAITING_STATEMENTS);
         let (commands, orders) = mpsc::channel(MAX_WAITING_REQUESTS);
         let shared = Arc::new(LinkShared {
@@ -84,7 +94,14 @@ impl Link {
             servers: ServerTransactions::default(),
         };
         let task = tokio::spawn(worker.run(orders));
-        (Self { commands, shared, task }, statements)
+        (
+            Self {
+                commands,
+                shared,
+                task,
+            },
+            statements,
+        )
     }
 
     /// Sends a request and waits for its final answer; `None` when there was none in time.
@@ -95,7 +112,16 @@ impl Link {
         timing: Retransmit,
     ) -> Option<Response> {
         let (reply, answer) = oneshot::channel();
-        commands.0.send(Command::Send { to, outgoing, timing, reply }).await.ok()?;
+        commands
+            .0
+            .send(Command::Send {
+                to,
+                outgoing,
+                timing,
+                reply,
+            })
+            .await
+            .ok()?;
         answer.await.ok().flatten()
     }
 
@@ -141,7 +167,10 @@ impl Drop for Link {
 
 impl LinkShared {
     pub(super) fn counters(&self) -> LinkCounters {
-        self.counters.lock().expect("no holder of this lock panics").clone()
+        self.counters
+            .lock()
+            .expect("no holder of this lock panics")
+            .clone()
     }
 }
 
@@ -165,7 +194,12 @@ impl Worker {
     async fn run(mut self, mut orders: mpsc::Receiver<Command>) {
         let mut buffer = vec![0; MAX_DATAGRAM_BYTES];
         loop {
-            let wake = self.clients.next_at().into_iter().chain(self.answerer.next_at()).min();
+            let wake = self
+                .clients
+                .next_at()
+                .into_iter()
+                .chain(self.answerer.next_at())
+                .min();
             tokio::select! {
                 biased;
                 received = self.socket.recv_from(&mut buffer) => match received {
@@ -191,10 +225,21 @@ impl Worker {
 
     async fn order(&mut self, order: Command) {
         match order {
-            Command::Send { to, outgoing, timing, reply } => {
+            Command::Send {
+                to,
+                outgoing,
+                timing,
+                reply,
+            } => {
                 let bytes = outgoing.bytes.clone();
                 self.pbx = to;
-                match self.clients.start(outgoing.branch, outgoing.bytes, timing, reply, self.clock.now()) {
+                match self.clients.start(
+                    outgoing.branch,
+                    outgoing.bytes,
+                    timing,
+                    reply,
+                    self.clock.now(),
+                ) {
                     Ok(()) => self.send(&bytes, to).await,
                     // The owner takes it as unanswered and tries again later.
                     Err(reply) => drop(reply.send(None)),
@@ -243,11 +288,21 @@ impl Worker {
         if self.said.capacity() == 0 && request.method == "PUBLISH" {
             self.shared.lost.store(true, Ordering::Relaxed);
             self.reject("overload");
-            let answer = request.answer(503, "Service Unavailable", source, "mesh").header("Retry-After", "1");
+            let answer = request
+                .answer(503, "Service Unavailable", source, "mesh")
+                .header("Retry-After", "1");
             self.send(&answer.finish(), to).await;
             return;
         }
-        let Some(Answered { answer, said, life, refused }) = self.answerer.handle(request, source, now) else { return };
+        let Some(Answered {
+            answer,
+            said,
+            life,
+            refused,
+        }) = self.answerer.handle(request, source, now)
+        else {
+            return;
+        };
         // The answer goes out before anything is done about what was said.
         self.send(&answer, to).await;
         if let Some(key) = key {
@@ -263,7 +318,13 @@ impl Worker {
                     tracing::debug!(%source, reason = text, "request refused");
                 }
             }
-            None => self.shared.counters.lock().expect("no holder of this lock panics").taken += 1,
+            None => {
+                self.shared
+                    .counters
+                    .lock()
+                    .expect("no holder of this lock panics")
+                    .taken += 1
+            }
         }
         if let Some(said) = said {
             // There is room, and this task alone sends: only an ending bridge listens no more.
@@ -291,8 +352,10 @@ impl Worker {
 
     fn alive(&mut self) {
         let now = self.clock.now();
-        let last =
-            self.shared.heard_ms.swap(u64::try_from(now.as_millis()).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
+        let last = self.shared.heard_ms.swap(
+            u64::try_from(now.as_millis()).unwrap_or(u64::MAX).max(1),
+            Ordering::Relaxed,
+        );
         // After a silence everything that waits is sent again at once.
         if now.saturating_sub(Duration::from_millis(last)) > Duration::from_secs(1) {
             self.clients.nudge(now);
@@ -308,7 +371,11 @@ impl Worker {
 
     /// Counts a refusal; says how often this reason was met.
     fn reject(&self, reason: &'static str) -> u64 {
-        let mut counters = self.shared.counters.lock().expect("no holder of this lock panics");
+        let mut counters = self
+            .shared
+            .counters
+            .lock()
+            .expect("no holder of this lock panics");
         let times = counters.rejected.entry(reason).or_default();
         *times += 1;
         *times

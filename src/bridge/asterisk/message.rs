@@ -53,7 +53,10 @@ impl Message {
     /// Costs at most a constant number of passes over it: the lines and the head are bounded first.
     pub(super) fn parse(datagram: &Bytes) -> Result<Self, ParseError> {
         let mut lines = PullParser::new(datagram, 0);
-        let first = lines.next().ok_or(ParseError::Head)?.map_err(|_| ParseError::Head)?;
+        let first = lines
+            .next()
+            .ok_or(ParseError::Head)?
+            .map_err(|_| ParseError::Head)?;
         let first = std::str::from_utf8(first).map_err(|_| ParseError::Head)?;
         let start: MessageLine = first.parse().map_err(|_| ParseError::StartLine)?;
         let mut headers = Headers::with_capacity(16);
@@ -81,11 +84,18 @@ impl Message {
             MessageLine::Request(_) => {
                 // The parser takes PUBLISHX for PUBLISH, so the method is read from the line itself.
                 let method = first.split(' ').next().unwrap_or_default().to_owned();
-                Self::Request(Request { method, headers, body })
+                Self::Request(Request {
+                    method,
+                    headers,
+                    body,
+                })
             }
             MessageLine::Response(line) => Self::Response(Response {
                 status: line.code.into_u16(),
-                reason: line.reason.map(|reason| reason.to_string()).unwrap_or_default(),
+                reason: line
+                    .reason
+                    .map(|reason| reason.to_string())
+                    .unwrap_or_default(),
                 headers,
             }),
         })
@@ -101,7 +111,9 @@ pub(super) enum ParseError {
     StartLine,
     #[error("a header line has no name")]
     Header,
-    #[error("there are more than {MAX_HEADER_LINES} header lines or {MAX_HEAD_BYTES} bytes of them")]
+    #[error(
+        "there are more than {MAX_HEADER_LINES} header lines or {MAX_HEAD_BYTES} bytes of them"
+    )]
     TooManyHeaders,
     #[error("the content length does not fit the datagram")]
     Length,
@@ -126,9 +138,15 @@ impl Request {
             return None;
         }
         match via.params.get_val("branch") {
-            Some(branch) if branch.starts_with(BRANCH_COOKIE) => Some(format!("{branch} {} {method}", sent_by(&via))),
+            Some(branch) if branch.starts_with(BRANCH_COOKIE) => {
+                Some(format!("{branch} {} {method}", sent_by(&via)))
+            }
             // RFC 2543 peers do not make branches unique.
-            _ => Some(format!("{call_id} {} {method} {}", cseq.cseq, from.tag.unwrap_or_default())),
+            _ => Some(format!(
+                "{call_id} {} {method} {}",
+                cseq.cseq,
+                from.tag.unwrap_or_default()
+            )),
         }
     }
 
@@ -148,7 +166,13 @@ impl Request {
     }
 
     /// Begins the answer to this request that came from `source`: the echoed headers, with a tag on `To`.
-    pub(super) fn answer(&self, status: u16, reason: &str, source: SocketAddr, to_tag: &str) -> AnswerText {
+    pub(super) fn answer(
+        &self,
+        status: u16,
+        reason: &str,
+        source: SocketAddr,
+        to_tag: &str,
+    ) -> AnswerText {
         let mut text = format!("SIP/2.0 {status} {reason}\r\n");
         for (index, via) in self.headers.get_raw(&Name::VIA).enumerate() {
             let via = via.trim();
@@ -157,15 +181,30 @@ impl Request {
                 _ => push_header(&mut text, "Via", via),
             }
         }
-        push_header(&mut text, "From", self.header(&Name::FROM).unwrap_or_default());
+        push_header(
+            &mut text,
+            "From",
+            self.header(&Name::FROM).unwrap_or_default(),
+        );
         let to = self.header(&Name::TO).unwrap_or_default();
-        let tagged = self.headers.get::<FromTo>(Name::TO).is_ok_and(|to| to.tag.is_some());
+        let tagged = self
+            .headers
+            .get::<FromTo>(Name::TO)
+            .is_ok_and(|to| to.tag.is_some());
         match tagged {
             true => push_header(&mut text, "To", to),
             false => push_header(&mut text, "To", &format!("{to};tag={to_tag}")),
         }
-        push_header(&mut text, "Call-ID", self.header(&Name::CALL_ID).unwrap_or_default());
-        push_header(&mut text, "CSeq", self.header(&Name::CSEQ).unwrap_or_default());
+        push_header(
+            &mut text,
+            "Call-ID",
+            self.header(&Name::CALL_ID).unwrap_or_default(),
+        );
+        push_header(
+            &mut text,
+            "CSeq",
+            self.header(&Name::CSEQ).unwrap_or_default(),
+        );
         AnswerText(text)
     }
 }
@@ -179,7 +218,9 @@ impl Response {
     /// The branch of our own `Via`, by which the request is found.
     pub(super) fn branch(&self) -> Option<String> {
         let via = self.headers.get::<Via>(Name::VIA).ok()?;
-        via.params.get_val("branch").map(|branch| branch.to_string())
+        via.params
+            .get_val("branch")
+            .map(|branch| branch.to_string())
     }
 }
 
@@ -225,11 +266,30 @@ pub(super) struct NewRequest<'a> {
 impl NewRequest<'_> {
     /// The bytes to send.
     pub(super) fn to_bytes(&self) -> Bytes {
-        let Self { method, uri, sent_by, branch, user, from_tag, call_id, cseq, headers, body } = self;
+        let Self {
+            method,
+            uri,
+            sent_by,
+            branch,
+            user,
+            from_tag,
+            call_id,
+            cseq,
+            headers,
+            body,
+        } = self;
         let mut text = format!("{method} {uri} SIP/2.0\r\n");
-        push_header(&mut text, "Via", &format!("SIP/2.0/UDP {sent_by};rport;branch={branch}"));
+        push_header(
+            &mut text,
+            "Via",
+            &format!("SIP/2.0/UDP {sent_by};rport;branch={branch}"),
+        );
         push_header(&mut text, "Max-Forwards", "70");
-        push_header(&mut text, "From", &format!("<sip:{user}@{sent_by}>;tag={from_tag}"));
+        push_header(
+            &mut text,
+            "From",
+            &format!("<sip:{user}@{sent_by}>;tag={from_tag}"),
+        );
         push_header(&mut text, "To", &format!("<{uri}>"));
         push_header(&mut text, "Call-ID", call_id);
         push_header(&mut text, "CSeq", &format!("{cseq} {method}"));
@@ -269,13 +329,15 @@ fn with_source(via: &str, source: SocketAddr) -> String {
     let mut text = parts.next().unwrap_or_default().trim_end().to_owned();
     let named = text.rsplit([' ', '\t']).next().and_then(|sent_by| {
         let host = sent_by.parse::<SocketAddr>().map(|address| address.ip());
-        host.or_else(|_| sent_by.trim_matches(['[', ']']).parse::<IpAddr>()).ok()
+        host.or_else(|_| sent_by.trim_matches(['[', ']']).parse::<IpAddr>())
+            .ok()
     });
     let mut noted = named == Some(source.ip());
     for part in parts {
         let part = part.trim();
         if part.eq_ignore_ascii_case("rport") {
-            write!(text, ";rport={};received={}", source.port(), source.ip()).expect("writing to a string cannot fail");
+            write!(text, ";rport={};received={}", source.port(), source.ip())
+                .expect("writing to a string cannot fail");
             noted = true;
         } else if part.to_ascii_lowercase().starts_with("received=") {
             // Only we know where it came from.
@@ -320,7 +382,10 @@ Content-Length:   2
         let request = request(PUBLISH);
         assert_eq!(request.body, "{}".as_bytes());
         let source = "127.0.0.1:15060".parse().expect("valid");
-        let answer = request.answer(200, "OK", source, "mesh1").header("SIP-ETag", "m1").finish();
+        let answer = request
+            .answer(200, "OK", source, "mesh1")
+            .header("SIP-ETag", "m1")
+            .finish();
         let expected = "SIP/2.0 200 OK
 Via: SIP/2.0/UDP 127.0.0.1:15060;rport=15060;received=127.0.0.1;branch=z9hG4bKPj1
 From: <sip:pbx-a@127.0.0.1>;tag=762d
@@ -343,7 +408,9 @@ Content-Length: 0
         let answer = request.answer(200, "OK", source, "t").finish();
         let answer = std::str::from_utf8(&answer).expect("text");
         assert!(
-            answer.contains("Via: SIP/2.0/UDP 127.0.0.1:15060;branch=z9hG4bKPj1;received=192.0.2.7\r\n"),
+            answer.contains(
+                "Via: SIP/2.0/UDP 127.0.0.1:15060;branch=z9hG4bKPj1;received=192.0.2.7\r\n"
+            ),
             "{answer}"
         );
     }
@@ -352,10 +419,22 @@ Content-Length: 0
     fn retransmissions_have_one_key_and_other_requests_another() {
         let key = request(PUBLISH).transaction_key().expect("complete");
         assert_eq!(request(PUBLISH).transaction_key().as_ref(), Some(&key));
-        assert_ne!(request(&PUBLISH.replace("Pj1", "Pj2")).transaction_key(), Some(key));
-        assert_eq!(request(&PUBLISH.replace("11302 PUBLISH", "11302 OPTIONS")).transaction_key(), None);
-        assert_eq!(request(&PUBLISH.replace("Call-ID: 285b\n", "")).transaction_key(), None);
-        assert_eq!(request(&PUBLISH.replace("Via:", "Vib:")).transaction_key(), None);
+        assert_ne!(
+            request(&PUBLISH.replace("Pj1", "Pj2")).transaction_key(),
+            Some(key)
+        );
+        assert_eq!(
+            request(&PUBLISH.replace("11302 PUBLISH", "11302 OPTIONS")).transaction_key(),
+            None
+        );
+        assert_eq!(
+            request(&PUBLISH.replace("Call-ID: 285b\n", "")).transaction_key(),
+            None
+        );
+        assert_eq!(
+            request(&PUBLISH.replace("Via:", "Vib:")).transaction_key(),
+            None
+        );
     }
 
     #[test]
@@ -364,9 +443,18 @@ Content-Length: 0
         assert_eq!(wire(""), Some(ParseError::Head));
         assert_eq!(wire("\n\n\n\n"), Some(ParseError::Head));
         assert_eq!(wire("HELLO\n\n"), Some(ParseError::StartLine));
-        assert_eq!(wire(&PUBLISH.replace("  2\n", "  3\n")), Some(ParseError::Length));
-        assert_eq!(wire(&PUBLISH.replace("  2\n", "  -1\n")), Some(ParseError::Length));
-        assert_eq!(wire(&PUBLISH.replace("To:", &"X: y\n".repeat(100))), Some(ParseError::TooManyHeaders));
+        assert_eq!(
+            wire(&PUBLISH.replace("  2\n", "  3\n")),
+            Some(ParseError::Length)
+        );
+        assert_eq!(
+            wire(&PUBLISH.replace("  2\n", "  -1\n")),
+            Some(ParseError::Length)
+        );
+        assert_eq!(
+            wire(&PUBLISH.replace("To:", &"X: y\n".repeat(100))),
+            Some(ParseError::TooManyHeaders)
+        );
         assert_eq!(wire(&PUBLISH[..120]), Some(ParseError::Head));
     }
 
@@ -377,7 +465,9 @@ Content-Length: 0
         let original = PUBLISH.replace('\n', "\r\n").into_bytes();
         let mut state = 7u64;
         let mut random = move |below: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             usize::try_from(state >> 33).expect("31 bits") % below
         };
         for round in 0..20_000 {
@@ -398,7 +488,9 @@ Content-Length: 0
         }
         for _ in 0..2_000 {
             let length = random(300);
-            let bytes: Vec<u8> = (0..length).map(|_| u8::try_from(random(256)).expect("below 256")).collect();
+            let bytes: Vec<u8> = (0..length)
+                .map(|_| u8::try_from(random(256)).expect("below 256"))
+                .collect();
             let _ = Message::parse(&Bytes::from(bytes));
         }
     }

@@ -31,7 +31,13 @@ pub enum PbxStanding {
 
 impl Pulse {
     pub(super) fn new(stale_after: Duration, gone_after: Duration, now: Duration) -> Self {
-        Self { stale_after, gone_after, last_heard: now, standing: PbxStanding::Up, ever: false }
+        Self {
+            stale_after,
+            gone_after,
+            last_heard: now,
+            standing: PbxStanding::Up,
+            ever: false,
+        }
     }
 
     /// It gave a sign of life at that time. Says whether it had been silent, or was never heard before. What
@@ -114,7 +120,10 @@ impl Dump {
 
     /// The PBX started anew: what it stated before counts no longer.
     pub(super) fn restart(&mut self, now: Duration) {
-        self.running = Some(Running { last_at: now, ..Running::default() });
+        self.running = Some(Running {
+            last_at: now,
+            ..Running::default()
+        });
     }
 
     /// The PBX took our question.
@@ -127,7 +136,9 @@ impl Dump {
 
     /// The PBX stated something; `device` when it was a device. Says whether that belongs to a dump.
     pub(super) fn stated(&mut self, device: Option<&str>, now: Duration) -> bool {
-        let Some(running) = &mut self.running else { return false };
+        let Some(running) = &mut self.running else {
+            return false;
+        };
         running.restated.extend(device.map(str::to_owned));
         running.last_at = running.last_at.max(now);
         true
@@ -183,7 +194,9 @@ impl Memory {
     /// It did not know a publication that it still knew at `known_at`: which packages it may have forgotten
     /// since it last asked for them.
     pub(super) fn unknown(&self, known_at: Duration) -> Vec<Package> {
-        let since = |package: &Package| self.asked_at[*package as usize].is_none_or(|asked_at| asked_at <= known_at);
+        let since = |package: &Package| {
+            self.asked_at[*package as usize].is_none_or(|asked_at| asked_at <= known_at)
+        };
         Package::ALL.into_iter().filter(since).collect()
     }
 }
@@ -227,14 +240,21 @@ mod tests {
         assert!(!dump.stated(Some("PJSIP/live"), s(0)), "nothing was asked");
         dump.begin(s(10));
         assert!(dump.stated(Some("PJSIP/a"), s(11)));
-        assert_eq!(dump.poll(s(2), s(60)), None, "it ignores us while it boots: that is not quiet");
+        assert_eq!(
+            dump.poll(s(2), s(60)),
+            None,
+            "it ignores us while it boots: that is not quiet"
+        );
         dump.answered(Package::Mwi, s(61));
         assert_eq!(dump.poll(s(2), s(64)), None);
         dump.answered(Package::DeviceState, s(65));
         dump.stated(Some("PJSIP/b"), s(66));
         assert_eq!(dump.poll(s(2), s(67)), None);
         let restated = dump.poll(s(2), s(68)).expect("quiet");
-        assert_eq!(restated.into_iter().collect::<Vec<_>>(), ["PJSIP/a", "PJSIP/b"]);
+        assert_eq!(
+            restated.into_iter().collect::<Vec<_>>(),
+            ["PJSIP/a", "PJSIP/b"]
+        );
         assert!(dump.was_done());
         assert_eq!(dump.ends_at(s(2)), None);
     }
@@ -257,9 +277,17 @@ mod tests {
         let mut memory = Memory::default();
         assert_eq!(memory.unknown(s(5)), Package::ALL, "it never asked");
         memory.asked(Package::DeviceState, s(10));
-        assert_eq!(memory.unknown(s(9)), [Package::Mwi], "it asked for devices since it knew us: the same boot");
+        assert_eq!(
+            memory.unknown(s(9)),
+            [Package::Mwi],
+            "it asked for devices since it knew us: the same boot"
+        );
         memory.asked(Package::Mwi, s(10));
         assert_eq!(memory.unknown(s(9)), []);
-        assert_eq!(memory.unknown(s(11)), Package::ALL, "it knew us after it asked: a later boot");
+        assert_eq!(
+            memory.unknown(s(11)),
+            Package::ALL,
+            "it knew us after it asked: a later boot"
+        );
     }
 }

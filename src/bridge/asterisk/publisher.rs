@@ -83,7 +83,10 @@ pub(super) enum Outcome {
     /// Send this instead.
     Again(Outgoing),
     /// Not taken, and asking the same again at once would not help.
-    Refused { status: u16, forgot: Option<Duration> },
+    Refused {
+        status: u16,
+        forgot: Option<Duration>,
+    },
 }
 
 impl Publisher {
@@ -105,7 +108,13 @@ impl Publisher {
     }
 
     /// Begins to say `body`. `random` makes the branch and the client nonce.
-    pub(super) fn say(&mut self, body: &Body, target: &Target, random: u64, now: Duration) -> Outgoing {
+    pub(super) fn say(
+        &mut self,
+        body: &Body,
+        target: &Target,
+        random: u64,
+        now: Duration,
+    ) -> Outgoing {
         let package = match body {
             Body::Mailbox { .. } => Package::Mwi,
             _ => Package::DeviceState,
@@ -122,31 +131,62 @@ impl Publisher {
         random: u64,
         now: Duration,
     ) -> Outgoing {
-        self.begin(package, Body::Refresh { eid }.to_json(), target, random, now)
+        self.begin(
+            package,
+            Body::Refresh { eid }.to_json(),
+            target,
+            random,
+            now,
+        )
     }
 
     /// Renews a publication that would end soon.
-    pub(super) fn renew(&mut self, target: &Target, random: u64, now: Duration) -> Option<Outgoing> {
+    pub(super) fn renew(
+        &mut self,
+        target: &Target,
+        random: u64,
+        now: Duration,
+    ) -> Option<Outgoing> {
         let due = Package::ALL.into_iter().find(|package| {
-            self.publication(*package).as_ref().is_some_and(|known| known.renew_at <= now && known.expires_at > now)
+            self.publication(*package)
+                .as_ref()
+                .is_some_and(|known| known.renew_at <= now && known.expires_at > now)
         })?;
         Some(self.begin(due, String::new(), target, random, now))
     }
 
     /// When [`renew`](Self::renew) has something to do.
     pub(super) fn next_at(&self) -> Option<Duration> {
-        self.publications.iter().flatten().map(|known| known.renew_at).min()
+        self.publications
+            .iter()
+            .flatten()
+            .map(|known| known.renew_at)
+            .min()
     }
 
     /// Reads a final answer to the outstanding request.
-    pub(super) fn answered(&mut self, response: &Response, target: &Target, random: u64, now: Duration) -> Outcome {
-        let mut current = self.current.take().expect("an answer is only read while a request is outstanding");
+    pub(super) fn answered(
+        &mut self,
+        response: &Response,
+        target: &Target,
+        random: u64,
+        now: Duration,
+    ) -> Outcome {
+        let mut current = self
+            .current
+            .take()
+            .expect("an answer is only read while a request is outstanding");
         current.attempts += 1;
-        let refused = Outcome::Refused { status: response.status, forgot: current.forgot };
+        let refused = Outcome::Refused {
+            status: response.status,
+            forgot: current.forgot,
+        };
         let again = match response.status {
             200..=299 => {
                 self.keep(current.package, response, target, now);
-                return Outcome::Taken { forgot: current.forgot };
+                return Outcome::Taken {
+                    forgot: current.forgot,
+                };
             }
             401 | 407 => {
                 let challenge = Challenge::from_response(response);
@@ -158,16 +198,25 @@ impl Publisher {
                 worth_it && target.credentials.is_some()
             }
             412 => {
-                let known_at = self.publication_mut(current.package).take().map(|known| known.known_at);
+                let known_at = self
+                    .publication_mut(current.package)
+                    .take()
+                    .map(|known| known.known_at);
                 if !std::mem::take(&mut current.excused) {
                     current.forgot = known_at.or(current.forgot);
                 }
                 !current.body.is_empty()
             }
             423 => {
-                let least = response.headers.get_named::<MinExpires>().ok().map(|least| least.0);
+                let least = response
+                    .headers
+                    .get_named::<MinExpires>()
+                    .ok()
+                    .map(|least| least.0);
                 match (self.publication_mut(current.package), least) {
-                    (Some(known), Some(least)) if least > known.expires_s => known.expires_s = least,
+                    (Some(known), Some(least)) if least > known.expires_s => {
+                        known.expires_s = least
+                    }
                     (slot @ None, Some(least)) if least > target.expires_s => {
                         // An etag that is not there yet: only the lifetime is noted.
                         *slot = Some(Publication {
@@ -186,10 +235,15 @@ impl Publisher {
         };
         if response.status == 412 && current.body.is_empty() {
             // A renewal of what is forgotten has nothing to say; the next statement opens a new publication.
-            return Outcome::Taken { forgot: current.forgot };
+            return Outcome::Taken {
+                forgot: current.forgot,
+            };
         }
         if !again || current.attempts >= MAX_ATTEMPTS {
-            return Outcome::Refused { status: response.status, forgot: current.forgot };
+            return Outcome::Refused {
+                status: response.status,
+                forgot: current.forgot,
+            };
         }
         current.answered_challenge |= matches!(response.status, 401 | 407);
         Outcome::Again(self.send(current, target, random))
@@ -209,14 +263,33 @@ impl Publisher {
         }
     }
 
-    fn begin(&mut self, package: Package, body: String, target: &Target, random: u64, now: Duration) -> Outgoing {
-        assert!(self.current.is_none(), "one request is outstanding per stream");
+    fn begin(
+        &mut self,
+        package: Package,
+        body: String,
+        target: &Target,
+        random: u64,
+        now: Duration,
+    ) -> Outgoing {
+        assert!(
+            self.current.is_none(),
+            "one request is outstanding per stream"
+        );
         let slot = self.publication_mut(package);
         // A publication that ended unrenewed would be answered 412, which must keep meaning "it restarted"; but
         // for as long as it is gone we could not have noticed a restart, so it counts as one.
-        let forgot = slot.take_if(|known| known.expires_at <= now).map(|known| known.known_at);
+        let forgot = slot
+            .take_if(|known| known.expires_at <= now)
+            .map(|known| known.known_at);
         self.send(
-            Current { package, body, attempts: 0, answered_challenge: false, forgot, excused: false },
+            Current {
+                package,
+                body,
+                attempts: 0,
+                answered_challenge: false,
+                forgot,
+                excused: false,
+            },
             target,
             random,
         )
@@ -225,13 +298,23 @@ impl Publisher {
     fn send(&mut self, current: Current, target: &Target, random: u64) -> Outgoing {
         self.cseq += 1;
         let known = self.publication(current.package).clone();
-        let expires_s = known.as_ref().map_or(target.expires_s, |known| known.expires_s);
-        let mut headers = vec![("Event", current.package.name().to_owned()), ("Expires", expires_s.to_string())];
+        let expires_s = known
+            .as_ref()
+            .map_or(target.expires_s, |known| known.expires_s);
+        let mut headers = vec![
+            ("Event", current.package.name().to_owned()),
+            ("Expires", expires_s.to_string()),
+        ];
         if let Some(known) = known.filter(|known| !known.etag.is_empty()) {
             headers.push(("SIP-If-Match", known.etag));
         }
         if let (Some(challenge), Some(credentials)) = (&mut self.challenge, &target.credentials) {
-            headers.push(challenge.answer(credentials, "PUBLISH", &target.uri, &format!("{random:016x}")));
+            headers.push(challenge.answer(
+                credentials,
+                "PUBLISH",
+                &target.uri,
+                &format!("{random:016x}"),
+            ));
         }
         let branch = format!("{BRANCH_COOKIE}{random:016x}{}", self.cseq);
         let request = NewRequest {
@@ -252,17 +335,27 @@ impl Publisher {
     }
 
     fn keep(&mut self, package: Package, response: &Response, target: &Target, now: Duration) {
-        let asked = self.publication(package).as_ref().map_or(target.expires_s, |known| known.expires_s);
-        let granted_s = response.headers.get_named::<Expires>().map_or(asked, |expires| expires.0);
+        let asked = self
+            .publication(package)
+            .as_ref()
+            .map_or(target.expires_s, |known| known.expires_s);
+        let granted_s = response
+            .headers
+            .get_named::<Expires>()
+            .map_or(asked, |expires| expires.0);
         let life = Duration::from_secs(granted_s.into());
         let renew_at = now + life.saturating_sub(RENEW_BEFORE).max(life / 2);
-        *self.publication_mut(package) = response.header(&SIP_ETAG).filter(|_| granted_s > 0).map(|etag| Publication {
-            etag: etag.to_owned(),
-            expires_s: asked,
-            renew_at,
-            expires_at: now + life,
-            known_at: now,
-        });
+        *self.publication_mut(package) =
+            response
+                .header(&SIP_ETAG)
+                .filter(|_| granted_s > 0)
+                .map(|etag| Publication {
+                    etag: etag.to_owned(),
+                    expires_s: asked,
+                    renew_at,
+                    expires_at: now + life,
+                    known_at: now,
+                });
     }
 
     fn publication(&self, package: Package) -> &Option<Publication> {
@@ -280,12 +373,16 @@ pub(super) fn advice(status: u16) -> &'static str {
         401 | 407 => {
             "user name or password are wrong: compare [asterisk] username and password_file with the type=auth block"
         }
-        403 => "another endpoint owns this publication: set endpoint= of the type=inbound-publication block to ours",
+        403 => {
+            "another endpoint owns this publication: set endpoint= of the type=inbound-publication block to ours"
+        }
         404 => {
             "the user part of [asterisk] server names no type=inbound-publication, or it lacks \
              event_asterisk-devicestate= and event_asterisk-mwi="
         }
-        405 | 501 => "PUBLISH is not served there: load res_pjsip_pubsub and res_pjsip_publish_asterisk",
+        405 | 501 => {
+            "PUBLISH is not served there: load res_pjsip_pubsub and res_pjsip_publish_asterisk"
+        }
         423 => "the asked lifetime is refused without a usable Min-Expires",
         489 => "the event package is unknown there: load res_pjsip_publish_asterisk",
         500 => "it did not take the body: its log says why",
@@ -310,7 +407,10 @@ pub(super) fn probe(target: &Target, random: u64) -> Outgoing {
         headers: &[("Accept", "application/json".to_owned())],
         body: "",
     };
-    Outgoing { bytes: request.to_bytes(), branch: branch.clone() }
+    Outgoing {
+        bytes: request.to_bytes(),
+        branch: branch.clone(),
+    }
 }
 
 #[cfg(test)]
@@ -328,14 +428,22 @@ mod tests {
         Target {
             uri: "sip:mesh@127.0.0.1:15060".into(),
             user: "mesh".into(),
-            credentials: Some(Credentials { username: "mesh".into(), password: "CHANGE-ME".into() }),
+            credentials: Some(Credentials {
+                username: "mesh".into(),
+                password: "CHANGE-ME".into(),
+            }),
             sent_by: "127.0.0.1:16065".parse().expect("valid"),
             expires_s: 3600,
         }
     }
 
     fn alice() -> Body {
-        Body::Device { device: "PJSIP/alice".into(), state: DeviceState::InUse, cachable: true, eid: EID }
+        Body::Device {
+            device: "PJSIP/alice".into(),
+            state: DeviceState::InUse,
+            cachable: true,
+            eid: EID,
+        }
     }
 
     fn parse(outgoing: &Outgoing) -> Request {
@@ -377,14 +485,20 @@ Content-Type: application/json
 Content-Length: 100
 
 {\"type\":\"devicestate\",\"device\":\"PJSIP/alice\",\"state\":\"INUSE\",\"cachable\":1,\"eid\":\"02:00:00:00:00:99\"}";
-        assert_eq!(std::str::from_utf8(&outgoing.bytes).expect("text"), expected.replace('\n', "\r\n"));
+        assert_eq!(
+            std::str::from_utf8(&outgoing.bytes).expect("text"),
+            expected.replace('\n', "\r\n")
+        );
     }
 
     #[test]
     fn etags_are_followed_per_package() {
         let (mut publisher, target) = (Publisher::new("f1"), target());
         publisher.say(&alice(), &target, 1, NOW);
-        assert_eq!(publisher.answered(&ok("7"), &target, 2, NOW), Outcome::Taken { forgot: None });
+        assert_eq!(
+            publisher.answered(&ok("7"), &target, 2, NOW),
+            Outcome::Taken { forgot: None }
+        );
         let next = parse(&publisher.say(&alice(), &target, 3, NOW));
         assert_eq!(next.header(&SIP_IF_MATCH), Some("7"));
         publisher.answered(&ok("8"), &target, 4, NOW);
@@ -393,7 +507,10 @@ Content-Length: 100
             counts: crate::MessageCounts::new(1, 0),
             eid: EID,
         };
-        assert_eq!(parse(&publisher.say(&mailbox, &target, 5, NOW)).header(&SIP_IF_MATCH), None);
+        assert_eq!(
+            parse(&publisher.say(&mailbox, &target, 5, NOW)).header(&SIP_IF_MATCH),
+            None
+        );
     }
 
     #[test]
@@ -403,10 +520,15 @@ Content-Length: 100
         publisher.answered(&ok("7"), &target, 2, NOW);
         publisher.say(&alice(), &target, 3, NOW);
         let answer = response("412 Conditional Request Failed", "");
-        let Outcome::Again(again) = publisher.answered(&answer, &target, 4, NOW) else { panic!("must try again") };
+        let Outcome::Again(again) = publisher.answered(&answer, &target, 4, NOW) else {
+            panic!("must try again")
+        };
         let again = parse(&again);
         assert_eq!((again.header(&SIP_IF_MATCH), again.body.len()), (None, 100));
-        assert_eq!(publisher.answered(&ok("1"), &target, 5, NOW), Outcome::Taken { forgot: Some(NOW) });
+        assert_eq!(
+            publisher.answered(&ok("1"), &target, 5, NOW),
+            Outcome::Taken { forgot: Some(NOW) }
+        );
     }
 
     #[test]
@@ -416,14 +538,26 @@ Content-Length: 100
         publisher.answered(&ok("7"), &target, 2, NOW);
         let due = publisher.next_at().expect("renewal");
         assert_eq!(due, NOW + Duration::from_secs(3595));
-        assert_eq!(publisher.renew(&target, 3, due - Duration::from_secs(1)), None);
+        assert_eq!(
+            publisher.renew(&target, 3, due - Duration::from_secs(1)),
+            None
+        );
         let renewal = parse(&publisher.renew(&target, 3, due).expect("due"));
-        assert_eq!((renewal.header(&SIP_IF_MATCH), renewal.body.len()), (Some("7"), 0));
+        assert_eq!(
+            (renewal.header(&SIP_IF_MATCH), renewal.body.len()),
+            (Some("7"), 0)
+        );
         publisher.gave_up();
         let late = due + Duration::from_secs(6);
         assert_eq!(publisher.renew(&target, 4, late), None);
-        assert_eq!(parse(&publisher.say(&alice(), &target, 5, late)).header(&SIP_IF_MATCH), None);
-        assert_eq!(publisher.answered(&ok("1"), &target, 6, late), Outcome::Taken { forgot: Some(NOW) });
+        assert_eq!(
+            parse(&publisher.say(&alice(), &target, 5, late)).header(&SIP_IF_MATCH),
+            None
+        );
+        assert_eq!(
+            publisher.answered(&ok("1"), &target, 6, late),
+            Outcome::Taken { forgot: Some(NOW) }
+        );
     }
 
     #[test]
@@ -431,9 +565,14 @@ Content-Length: 100
         let (mut publisher, target) = (Publisher::new("f1"), target());
         publisher.say(&alice(), &target, 1, NOW);
         publisher.answered(&ok("7"), &target, 2, NOW);
-        publisher.renew(&target, 3, NOW + Duration::from_secs(3595)).expect("due");
+        publisher
+            .renew(&target, 3, NOW + Duration::from_secs(3595))
+            .expect("due");
         let answer = response("412 Conditional Request Failed", "");
-        assert_eq!(publisher.answered(&answer, &target, 4, NOW), Outcome::Taken { forgot: Some(NOW) });
+        assert_eq!(
+            publisher.answered(&answer, &target, 4, NOW),
+            Outcome::Taken { forgot: Some(NOW) }
+        );
         assert!(!publisher.is_busy());
     }
 
@@ -445,29 +584,60 @@ Content-Length: 100
         publisher.say(&alice(), &target, 3, NOW);
         publisher.forget();
         let answer = response("412 Conditional Request Failed", "");
-        assert!(matches!(publisher.answered(&answer, &target, 4, NOW), Outcome::Again(_)));
-        assert_eq!(publisher.answered(&ok("1"), &target, 5, NOW), Outcome::Taken { forgot: None });
+        assert!(matches!(
+            publisher.answered(&answer, &target, 4, NOW),
+            Outcome::Again(_)
+        ));
+        assert_eq!(
+            publisher.answered(&ok("1"), &target, 5, NOW),
+            Outcome::Taken { forgot: None }
+        );
     }
 
     #[test]
     fn a_challenge_is_answered_once_and_a_stale_nonce_again() {
         let (mut publisher, target) = (Publisher::new("f1"), target());
         let challenge = |extra: &str| {
-            let header = format!("WWW-Authenticate: Digest realm=\"asterisk\",nonce=\"n\",qop=\"auth\"{extra}\r\n");
+            let header = format!(
+                "WWW-Authenticate: Digest realm=\"asterisk\",nonce=\"n\",qop=\"auth\"{extra}\r\n"
+            );
             response("401 Unauthorized", &header)
         };
         publisher.say(&alice(), &target, 1, NOW);
-        let Outcome::Again(first) = publisher.answered(&challenge(""), &target, 2, NOW) else { panic!("must answer") };
-        assert!(parse(&first).header(&Name::AUTHORIZATION).expect("an answer").contains("nc=00000001"));
-        let Outcome::Again(second) = publisher.answered(&challenge(",stale=true"), &target, 3, NOW) else {
+        let Outcome::Again(first) = publisher.answered(&challenge(""), &target, 2, NOW) else {
+            panic!("must answer")
+        };
+        assert!(
+            parse(&first)
+                .header(&Name::AUTHORIZATION)
+                .expect("an answer")
+                .contains("nc=00000001")
+        );
+        let Outcome::Again(second) = publisher.answered(&challenge(",stale=true"), &target, 3, NOW)
+        else {
             panic!("a stale nonce is no wrong password")
         };
         assert!(parse(&second).header(&Name::AUTHORIZATION).is_some());
         let refused = publisher.answered(&challenge(""), &target, 4, NOW);
-        assert_eq!(refused, Outcome::Refused { status: 401, forgot: None });
-        let nobody = Target { credentials: None, ..target };
+        assert_eq!(
+            refused,
+            Outcome::Refused {
+                status: 401,
+                forgot: None
+            }
+        );
+        let nobody = Target {
+            credentials: None,
+            ..target
+        };
         publisher.say(&alice(), &nobody, 5, NOW);
-        assert_eq!(publisher.answered(&challenge(""), &nobody, 6, NOW), Outcome::Refused { status: 401, forgot: None });
+        assert_eq!(
+            publisher.answered(&challenge(""), &nobody, 6, NOW),
+            Outcome::Refused {
+                status: 401,
+                forgot: None
+            }
+        );
     }
 
     #[test]
@@ -478,7 +648,11 @@ Content-Length: 100
         publisher.answered(&response("401 Unauthorized", header), &target, 2, NOW);
         publisher.answered(&ok("1"), &target, 3, NOW);
         let next = parse(&publisher.say(&alice(), &target, 4, NOW));
-        assert!(next.header(&Name::AUTHORIZATION).expect("an answer").contains("nc=00000002"));
+        assert!(
+            next.header(&Name::AUTHORIZATION)
+                .expect("an answer")
+                .contains("nc=00000002")
+        );
     }
 
     #[test]
@@ -486,13 +660,21 @@ Content-Length: 100
         let (mut publisher, target) = (Publisher::new("f1"), target());
         publisher.say(&alice(), &target, 1, NOW);
         let answer = response("423 Interval Too Brief", "Min-Expires: 7200\r\n");
-        let Outcome::Again(again) = publisher.answered(&answer, &target, 2, NOW) else { panic!("must try again") };
+        let Outcome::Again(again) = publisher.answered(&answer, &target, 2, NOW) else {
+            panic!("must try again")
+        };
         assert_eq!(parse(&again).header(&Name::EXPIRES), Some("7200"));
         assert_eq!(parse(&again).header(&SIP_IF_MATCH), None);
         publisher.answered(&ok("1"), &target, 3, NOW);
         publisher.say(&alice(), &target, 4, NOW);
         let useless = response("423 Interval Too Brief", "Min-Expires: 60\r\n");
-        assert_eq!(publisher.answered(&useless, &target, 5, NOW), Outcome::Refused { status: 423, forgot: None });
+        assert_eq!(
+            publisher.answered(&useless, &target, 5, NOW),
+            Outcome::Refused {
+                status: 423,
+                forgot: None
+            }
+        );
     }
 
     #[test]
@@ -500,7 +682,8 @@ Content-Length: 100
         let (mut publisher, target) = (Publisher::new("f1"), target());
         publisher.say(&alice(), &target, 1, NOW);
         let mut rounds = 0;
-        while let Outcome::Again(_) = publisher.answered(&response("412 Gone", ""), &target, 2, NOW) {
+        while let Outcome::Again(_) = publisher.answered(&response("412 Gone", ""), &target, 2, NOW)
+        {
             rounds += 1;
             assert!(rounds < 10, "a hot loop");
         }

@@ -136,9 +136,13 @@ impl Row {
     fn needs(&self, judging: bool) -> Option<Option<Telling>> {
         match self.want {
             Want::Value(value) => (self.done != Done::Told(value)).then_some(Some(value)),
-            Want::Stale(value) => matches!(self.done, Done::Told(told) if told != value).then_some(Some(value)),
+            Want::Stale(value) => {
+                matches!(self.done, Done::Told(told) if told != value).then_some(Some(value))
+            }
             Want::Leave => None,
-            Want::Nothing => (self.done != Done::Never && (self.claimed || judging)).then_some(None),
+            Want::Nothing => {
+                (self.done != Done::Never && (self.claimed || judging)).then_some(None)
+            }
         }
     }
 }
@@ -171,10 +175,19 @@ impl Reconciler {
     }
 
     /// What should be known of one device: all EIDs under which it should be, and nothing under others.
-    pub(super) fn want_device(&mut self, device: &str, wants: &BTreeMap<Eid, Want>, urgency: Urgency) {
+    pub(super) fn want_device(
+        &mut self,
+        device: &str,
+        wants: &BTreeMap<Eid, Want>,
+        urgency: Urgency,
+    ) {
         for eid in self.eids(device) {
             if !wants.contains_key(&eid) {
-                self.want(Slot::Device(device.to_owned(), eid), Want::Nothing, Urgency::Withdrawal);
+                self.want(
+                    Slot::Device(device.to_owned(), eid),
+                    Want::Nothing,
+                    Urgency::Withdrawal,
+                );
             }
         }
         for (eid, want) in wants {
@@ -192,14 +205,19 @@ impl Reconciler {
         if let Some(row) = self.rows.remove(slot) {
             self.unqueue(slot, &row);
             // Also when it is not recorded yet: its row may be on the way to the disk.
-            self.changes.insert(slot.clone(), LedgerChange::Forget(slot.clone()));
+            self.changes
+                .insert(slot.clone(), LedgerChange::Forget(slot.clone()));
         }
     }
 
     /// `eid` is the PBX's own: nothing may be told under it, not even that it is taken back.
     pub(super) fn disown_eid(&mut self, eid: Eid) {
-        let own: Vec<Slot> =
-            self.rows.keys().filter(|slot| matches!(slot, Slot::Device(_, of) if *of == eid)).cloned().collect();
+        let own: Vec<Slot> = self
+            .rows
+            .keys()
+            .filter(|slot| matches!(slot, Slot::Device(_, of) if *of == eid))
+            .cloned()
+            .collect();
         for slot in own {
             self.disown(&slot);
         }
@@ -223,7 +241,12 @@ impl Reconciler {
     /// The PBX may have forgotten what it was told in this package: everything is dirty, once.
     pub(super) fn forgot(&mut self, package: Package) {
         self.forgettings[package as usize] += 1;
-        let slots: Vec<Slot> = self.rows.keys().filter(|slot| slot.package() == package).cloned().collect();
+        let slots: Vec<Slot> = self
+            .rows
+            .keys()
+            .filter(|slot| slot.package() == package)
+            .cloned()
+            .collect();
         for slot in slots {
             let row = self.rows.get_mut(&slot).expect("its key was just read");
             if row.done != Done::Never {
@@ -268,25 +291,38 @@ impl Reconciler {
     /// Takes what has to be written to the ledger, and whether it must be on disk before anything else.
     pub(super) fn take_changes(&mut self) -> (Vec<LedgerChange>, bool) {
         let rows = &self.rows;
-        let sync = self.changes.keys().any(|slot| rows.get(slot).is_some_and(|row| !row.recorded));
-        (std::mem::take(&mut self.changes).into_values().collect(), sync)
+        let sync = self
+            .changes
+            .keys()
+            .any(|slot| rows.get(slot).is_some_and(|row| !row.recorded));
+        (
+            std::mem::take(&mut self.changes).into_values().collect(),
+            sync,
+        )
     }
 
     /// Whether something has to be written, and whether somebody waits for it.
     pub(super) fn has_changes(&self) -> (bool, bool) {
-        let waits = self.changes.keys().any(|slot| self.rows.get(slot).is_some_and(|row| !row.recorded));
+        let waits = self
+            .changes
+            .keys()
+            .any(|slot| self.rows.get(slot).is_some_and(|row| !row.recorded));
         (!self.changes.is_empty(), waits)
     }
 
     /// Those changes are on disk.
     pub(super) fn recorded(&mut self, changes: &[LedgerChange]) {
         for change in changes {
-            let LedgerChange::Tell(slot, ..) = change else { continue };
+            let LedgerChange::Tell(slot, ..) = change else {
+                continue;
+            };
             // A later change of the slot is still to be written: that one will tell.
             if self.changes.contains_key(slot) {
                 continue;
             }
-            let Some(row) = self.rows.get_mut(slot) else { continue };
+            let Some(row) = self.rows.get_mut(slot) else {
+                continue;
+            };
             row.recorded = true;
             let urgency = row.urgency;
             self.enqueue(slot, urgency);
@@ -304,8 +340,17 @@ impl Reconciler {
     }
 
     /// The next thing to say on a stream that has nothing outstanding.
-    pub(super) fn next(&mut self, stream: usize, now: (Duration, SystemTime), fallback: Eid) -> Option<Job> {
-        while let Some(entry) = self.later.first_entry().filter(|entry| entry.key().0 <= now.0) {
+    pub(super) fn next(
+        &mut self,
+        stream: usize,
+        now: (Duration, SystemTime),
+        fallback: Eid,
+    ) -> Option<Job> {
+        while let Some(entry) = self
+            .later
+            .first_entry()
+            .filter(|entry| entry.key().0 <= now.0)
+        {
             let slot = entry.remove();
             if let Some(row) = self.rows.get_mut(&slot) {
                 row.postponed = None;
@@ -318,18 +363,29 @@ impl Reconciler {
         }
         while let Some(entry) = self.queues[stream].first_entry() {
             let slot = entry.remove();
-            let row = self.rows.get_mut(&slot).expect("only slots with a row are queued");
+            let row = self
+                .rows
+                .get_mut(&slot)
+                .expect("only slots with a row are queued");
             row.queued = None;
             // Closed since it was queued; opening queues it again.
             let closed = matches!(slot, Slot::Mailbox(_)) && !self.mailboxes_open;
-            let Some(telling) = row.needs(self.judging).filter(|_| !closed) else { continue };
+            let Some(telling) = row.needs(self.judging).filter(|_| !closed) else {
+                continue;
+            };
             if let Some(telling) = telling {
                 assert!(row.recorded, "a slot is in the ledger before it is told");
-                self.changes.insert(slot.clone(), LedgerChange::Tell(slot.clone(), telling, now.1));
+                self.changes.insert(
+                    slot.clone(),
+                    LedgerChange::Tell(slot.clone(), telling, now.1),
+                );
             }
             let last = row.told.map(|(telling, _)| telling);
             let body = slot.body(telling, last, fallback);
-            row.in_flight = Some(InFlight { telling, forgettings: self.forgettings[slot.package() as usize] });
+            row.in_flight = Some(InFlight {
+                telling,
+                forgettings: self.forgettings[slot.package() as usize],
+            });
             row.done = Done::Unknown;
             return Some(Job { slot, body });
         }
@@ -337,10 +393,19 @@ impl Reconciler {
     }
 
     /// What became of a job.
-    pub(super) fn finished(&mut self, slot: &Slot, finished: Finished, now: (Duration, SystemTime)) {
+    pub(super) fn finished(
+        &mut self,
+        slot: &Slot,
+        finished: Finished,
+        now: (Duration, SystemTime),
+    ) {
         // Disowned meanwhile: the PBX states it itself.
-        let Some(row) = self.rows.get_mut(slot) else { return };
-        let Some(sent) = row.in_flight.take() else { return };
+        let Some(row) = self.rows.get_mut(slot) else {
+            return;
+        };
+        let Some(sent) = row.in_flight.take() else {
+            return;
+        };
         match finished {
             Finished::Taken => {
                 row.failures = 0;
@@ -348,7 +413,9 @@ impl Reconciler {
                     row.told = Some((telling, now.1));
                 }
                 row.done = match sent.telling {
-                    _ if sent.forgettings != self.forgettings[slot.package() as usize] => Done::Unknown,
+                    _ if sent.forgettings != self.forgettings[slot.package() as usize] => {
+                        Done::Unknown
+                    }
                     Some(telling) => Done::Told(telling),
                     None => Done::Never,
                 };
@@ -356,7 +423,9 @@ impl Reconciler {
             Finished::Unknown => row.done = Done::Unknown,
             Finished::Refused => {
                 row.done = Done::Unknown;
-                let wait = FIRST_WAIT.saturating_mul(1 << row.failures.min(10)).min(LONGEST_WAIT);
+                let wait = FIRST_WAIT
+                    .saturating_mul(1 << row.failures.min(10))
+                    .min(LONGEST_WAIT);
                 row.failures += 1;
                 self.order += 1;
                 let at = (now.0 + wait, self.order);
@@ -365,7 +434,11 @@ impl Reconciler {
                 return;
             }
         }
-        let urgency = if row.want == Want::Nothing { Urgency::Withdrawal } else { Urgency::Live };
+        let urgency = if row.want == Want::Nothing {
+            Urgency::Withdrawal
+        } else {
+            Urgency::Live
+        };
         self.enqueue(slot, urgency);
         self.forget_if_done(slot);
     }
@@ -383,14 +456,24 @@ impl Reconciler {
                 let row = &self.rows[&Slot::Device(device.to_owned(), eid)];
                 let (telling, at) = row.told?;
                 let pending = row.needs(self.judging).is_some() || row.done != Done::Told(telling);
-                Some((eid, ToldRow { telling, at, pending }))
+                Some((
+                    eid,
+                    ToldRow {
+                        telling,
+                        at,
+                        pending,
+                    },
+                ))
             })
             .collect()
     }
 
     /// How many slots the PBX knows or may know.
     pub(super) fn told_slots(&self) -> usize {
-        self.rows.values().filter(|row| row.done != Done::Never).count()
+        self.rows
+            .values()
+            .filter(|row| row.done != Done::Never)
+            .count()
     }
 
     /// How many slots wait for their turn, for the ledger, or for another try.
@@ -439,7 +522,9 @@ impl Reconciler {
             return;
         }
         let stream = slot.stream(self.queues.len());
-        let Some(row) = self.rows.get_mut(slot) else { return };
+        let Some(row) = self.rows.get_mut(slot) else {
+            return;
+        };
         row.urgency = urgency;
         if !row.recorded || row.in_flight.is_some() || row.needs(self.judging).is_none() {
             return;
@@ -459,7 +544,12 @@ impl Reconciler {
     }
 
     fn enqueue_all(&mut self, which: impl Fn(&Slot) -> bool, urgency: Urgency) {
-        let slots: Vec<Slot> = self.rows.keys().filter(|slot| which(slot)).cloned().collect();
+        let slots: Vec<Slot> = self
+            .rows
+            .keys()
+            .filter(|slot| which(slot))
+            .cloned()
+            .collect();
         for slot in slots {
             self.enqueue(&slot, urgency);
         }
@@ -467,10 +557,9 @@ impl Reconciler {
 
     /// Drops the row of a slot that is neither wanted nor known to the PBX.
     fn forget_if_done(&mut self, slot: &Slot) {
-        let done = self
-            .rows
-            .get(slot)
-            .is_some_and(|row| row.want == Want::Nothing && row.done == Done::Never && row.in_flight.is_none());
+        let done = self.rows.get(slot).is_some_and(|row| {
+            row.want == Want::Nothing && row.done == Done::Never && row.in_flight.is_none()
+        });
         if done {
             self.disown(slot);
         }
@@ -487,7 +576,8 @@ impl Reconciler {
     }
 
     fn eids(&self, device: &str) -> Vec<Eid> {
-        let range = Slot::Device(device.to_owned(), Eid::MIN)..=Slot::Device(device.to_owned(), Eid::MAX);
+        let range =
+            Slot::Device(device.to_owned(), Eid::MIN)..=Slot::Device(device.to_owned(), Eid::MAX);
         self.rows
             .range(range)
             .filter_map(|(slot, _)| match slot {
@@ -528,9 +618,9 @@ impl Slot {
         let name = match self {
             Self::Device(name, _) | Self::Mailbox(name) => name,
         };
-        let hash = name
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
         usize::try_from(hash % streams as u64).expect("below the number of streams")
     }
 }

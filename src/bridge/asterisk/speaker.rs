@@ -118,9 +118,23 @@ pub(super) struct SpeakerParts {
 
 impl Speaker {
     pub(super) fn new(parts: SpeakerParts) -> Self {
-        let SpeakerParts { reconciler, ledger, link, to, target, own_eid, streams, retransmit, backoff, clock, seed } =
-            parts;
-        let stream = |n| Stream { publisher: Publisher::new(&format!("{seed:016x}{n}")), doing: Doing::Nothing };
+        let SpeakerParts {
+            reconciler,
+            ledger,
+            link,
+            to,
+            target,
+            own_eid,
+            streams,
+            retransmit,
+            backoff,
+            clock,
+            seed,
+        } = parts;
+        let stream = |n| Stream {
+            publisher: Publisher::new(&format!("{seed:016x}{n}")),
+            doing: Doing::Nothing,
+        };
         Self {
             reconciler,
             ledger,
@@ -134,7 +148,11 @@ impl Speaker {
             answers: FuturesUnordered::new(),
             probing: false,
             asks: BTreeSet::new(),
-            gate: Gate { first: backoff, wait: backoff, until: Duration::ZERO },
+            gate: Gate {
+                first: backoff,
+                wait: backoff,
+                until: Duration::ZERO,
+            },
             retransmit,
             clock,
             random: seed,
@@ -154,7 +172,11 @@ impl Speaker {
         if !std::mem::replace(&mut self.probing, true) {
             let random = self.random();
             let outgoing = probe(&self.target, random);
-            let timing = Retransmit { first: self.retransmit.first.min(every), longest: every, give_up };
+            let timing = Retransmit {
+                first: self.retransmit.first.min(every),
+                longest: every,
+                give_up,
+            };
             self.send(Answerable::Probe, outgoing, timing);
         }
     }
@@ -182,14 +204,21 @@ impl Speaker {
             let next = if questions {
                 self.asks.pop_first().map(|package| {
                     stream.doing = Doing::Asking(package);
-                    stream.publisher.ask(package, self.own_eid, &self.target, random, now)
+                    stream
+                        .publisher
+                        .ask(package, self.own_eid, &self.target, random, now)
                 })
             } else {
-                let mut reconciler = self.reconciler.lock().expect("no holder of this lock panics");
-                reconciler.next(index, (now, SystemTime::now()), self.own_eid).map(|job| {
-                    stream.doing = Doing::Telling(job.slot);
-                    stream.publisher.say(&job.body, &self.target, random, now)
-                })
+                let mut reconciler = self
+                    .reconciler
+                    .lock()
+                    .expect("no holder of this lock panics");
+                reconciler
+                    .next(index, (now, SystemTime::now()), self.own_eid)
+                    .map(|job| {
+                        stream.doing = Doing::Telling(job.slot);
+                        stream.publisher.say(&job.body, &self.target, random, now)
+                    })
             };
             let next = next.or_else(|| {
                 let renewal = stream.publisher.renew(&self.target, random, now)?;
@@ -237,19 +266,31 @@ impl Speaker {
 
     /// When [`pump`](Self::pump) has something to do by time alone.
     pub(super) fn next_at(&self) -> Option<Duration> {
-        let renewals = self.streams.iter().filter(|stream| !stream.publisher.is_busy());
-        let renewal = renewals.filter_map(|stream| stream.publisher.next_at()).min();
+        let renewals = self
+            .streams
+            .iter()
+            .filter(|stream| !stream.publisher.is_busy());
+        let renewal = renewals
+            .filter_map(|stream| stream.publisher.next_at())
+            .min();
         let later = self.lock().next_at();
-        let gathered = (self.commit.is_none() && self.lock().has_changes().0).then_some(self.next_commit_at);
+        let gathered =
+            (self.commit.is_none() && self.lock().has_changes().0).then_some(self.next_commit_at);
         // What is due but held back waits for the gate.
-        let work = renewal.into_iter().chain(later).min().map(|at| at.max(self.gate.until));
+        let work = renewal
+            .into_iter()
+            .chain(later)
+            .min()
+            .map(|at| at.max(self.gate.until));
         let gate = (self.gate.until > self.clock.now()).then_some(self.gate.until);
         work.into_iter().chain(gathered).chain(gate).min()
     }
 
     /// Whether anything is outstanding on a stream of slots.
     pub(super) fn is_telling(&self) -> bool {
-        self.streams.iter().any(|stream| matches!(stream.doing, Doing::Telling(_)))
+        self.streams
+            .iter()
+            .any(|stream| matches!(stream.doing, Doing::Telling(_)))
     }
 
     /// What became of PUBLISHes, by result.
@@ -278,12 +319,17 @@ impl Speaker {
         let ledger = self.ledger.clone();
         let written = tokio::task::spawn_blocking(move || ledger.write(&changes, true)).await;
         if let Ok(Err(error)) = written {
-            tracing::warn!(error = &error as &dyn std::error::Error, "ledger not written at the end");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "ledger not written at the end"
+            );
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Reconciler> {
-        self.reconciler.lock().expect("no holder of this lock panics")
+        self.reconciler
+            .lock()
+            .expect("no holder of this lock panics")
     }
 
     fn start_commit(&mut self, now: Duration) {
@@ -294,7 +340,10 @@ impl Speaker {
             let mut reconciler = self.lock();
             let (any, waits) = reconciler.has_changes();
             // Somebody waits: at once. What comes meanwhile makes the next batch.
-            if !any || (!waits && now < self.next_commit_at) || (self.ledger_failed() && now < self.next_commit_at) {
+            if !any
+                || (!waits && now < self.next_commit_at)
+                || (self.ledger_failed() && now < self.next_commit_at)
+            {
                 return;
             }
             reconciler.take_changes()
@@ -336,12 +385,17 @@ impl Speaker {
         let random = self.random();
         let stream = &mut self.streams[index];
         let outcome = match response {
-            Some(response) => stream.publisher.answered(response, &self.target, random, now),
+            Some(response) => stream
+                .publisher
+                .answered(response, &self.target, random, now),
             None => {
                 stream.publisher.gave_up();
                 let doing = std::mem::replace(&mut stream.doing, Doing::Nothing);
                 self.count("unanswered");
-                return Found { asked: self.conclude(doing, Finished::Unknown, now), forgot: None };
+                return Found {
+                    asked: self.conclude(doing, Finished::Unknown, now),
+                    forgot: None,
+                };
             }
         };
         match outcome {
@@ -356,12 +410,19 @@ impl Speaker {
                 self.logged.clear();
                 self.count("taken");
                 self.forgot(index, forgot);
-                Found { asked: self.conclude(doing, Finished::Taken, now), forgot }
+                Found {
+                    asked: self.conclude(doing, Finished::Taken, now),
+                    forgot,
+                }
             }
             Outcome::Refused { status, forgot } => {
                 let doing = std::mem::replace(&mut stream.doing, Doing::Nothing);
                 self.count("refused");
-                self.refused(status, response.map_or("", |response| &response.reason), &doing);
+                self.refused(
+                    status,
+                    response.map_or("", |response| &response.reason),
+                    &doing,
+                );
                 // A body that is not taken concerns its slot; everything else would meet all of them alike.
                 let finished = match status {
                     400 | 413 | 500 => Finished::Refused,
@@ -371,7 +432,10 @@ impl Speaker {
                     }
                 };
                 self.forgot(index, forgot);
-                Found { asked: self.conclude(doing, finished, now), forgot }
+                Found {
+                    asked: self.conclude(doing, finished, now),
+                    forgot,
+                }
             }
         }
     }
@@ -379,14 +443,20 @@ impl Speaker {
     /// What one stream found the others need not find again.
     fn forgot(&mut self, finder: usize, forgot: Option<Duration>) {
         if forgot.is_some() {
-            let others = self.streams.iter_mut().enumerate().filter(|(index, _)| *index != finder);
+            let others = self
+                .streams
+                .iter_mut()
+                .enumerate()
+                .filter(|(index, _)| *index != finder);
             others.for_each(|(_, stream)| stream.publisher.forget());
         }
     }
 
     fn conclude(&mut self, doing: Doing, finished: Finished, now: Duration) -> Option<Asked> {
         match doing {
-            Doing::Telling(slot) => self.lock().finished(&slot, finished, (now, SystemTime::now())),
+            Doing::Telling(slot) => self
+                .lock()
+                .finished(&slot, finished, (now, SystemTime::now())),
             Doing::Asking(package) => match finished {
                 Finished::Taken => return Some(Asked::Taken(package)),
                 Finished::Unknown if !self.is_held_back() => drop(self.asks.insert(package)),
@@ -411,7 +481,8 @@ impl Speaker {
 
     fn send(&self, of: Answerable, outgoing: Outgoing, timing: Retransmit) {
         let request = Link::request(self.link.clone(), self.to, outgoing, timing);
-        self.answers.push(Box::pin(async move { (of, request.await) }));
+        self.answers
+            .push(Box::pin(async move { (of, request.await) }));
     }
 
     /// SplitMix64: branches and client nonces must differ, not be secret.

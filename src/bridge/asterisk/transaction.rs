@@ -21,7 +21,11 @@ pub struct Retransmit {
 
 impl Default for Retransmit {
     fn default() -> Self {
-        Self { first: Duration::from_millis(500), longest: Duration::from_secs(4), give_up: Duration::from_secs(32) }
+        Self {
+            first: Duration::from_millis(500),
+            longest: Duration::from_secs(4),
+            give_up: Duration::from_secs(32),
+        }
     }
 }
 
@@ -60,7 +64,9 @@ pub(super) enum Due<T> {
 
 impl<T> ClientTransactions<T> {
     pub(super) fn new() -> Self {
-        Self { open: BTreeMap::new() }
+        Self {
+            open: BTreeMap::new(),
+        }
     }
 
     /// Notes a request that was just sent. Gives the owner back when the table is full.
@@ -89,7 +95,9 @@ impl<T> ClientTransactions<T> {
 
     /// A final answer came: the owner, once.
     pub(super) fn answered(&mut self, branch: &str) -> Option<T> {
-        self.open.remove(branch).map(|outstanding| outstanding.owner)
+        self.open
+            .remove(branch)
+            .map(|outstanding| outstanding.owner)
     }
 
     /// A provisional answer came: it is being worked on, repeat slowly (RFC 3261, 17.1.2.2).
@@ -108,7 +116,11 @@ impl<T> ClientTransactions<T> {
 
     /// The next thing that is due.
     pub(super) fn poll(&mut self, now: Duration) -> Option<Due<T>> {
-        let given_up = self.open.iter().find(|(_, open)| open.give_up_at <= now).map(|(branch, _)| branch.clone());
+        let given_up = self
+            .open
+            .iter()
+            .find(|(_, open)| open.give_up_at <= now)
+            .map(|(branch, _)| branch.clone());
         if let Some(branch) = given_up {
             return self.answered(&branch).map(Due::GivenUp);
         }
@@ -120,7 +132,10 @@ impl<T> ClientTransactions<T> {
 
     /// When [`poll`](Self::poll) is worth calling.
     pub(super) fn next_at(&self) -> Option<Duration> {
-        self.open.values().map(|open| open.next_at.min(open.give_up_at)).min()
+        self.open
+            .values()
+            .map(|open| open.next_at.min(open.give_up_at))
+            .min()
     }
 }
 
@@ -134,7 +149,11 @@ pub(super) struct ServerTransactions {
 impl ServerTransactions {
     /// The answer already given to this request.
     pub(super) fn answer(&mut self, key: &str, now: Duration) -> Option<Bytes> {
-        while self.order.front().is_some_and(|(at, _)| *at + ANSWER_KEPT <= now) {
+        while self
+            .order
+            .front()
+            .is_some_and(|(at, _)| *at + ANSWER_KEPT <= now)
+        {
             self.forget_oldest();
         }
         self.answers.get(key).cloned()
@@ -168,7 +187,15 @@ mod tests {
     #[test]
     fn a_request_is_repeated_as_the_rfc_says_and_given_up_after_32_s() {
         let mut table = ClientTransactions::new();
-        table.start("b".into(), Bytes::from_static(b"x"), Retransmit::default(), 1, ms(0)).expect("room");
+        table
+            .start(
+                "b".into(),
+                Bytes::from_static(b"x"),
+                Retransmit::default(),
+                1,
+                ms(0),
+            )
+            .expect("room");
         let mut sent_at = Vec::new();
         let given_up_at = loop {
             let now = table.next_at().expect("open");
@@ -178,7 +205,12 @@ mod tests {
                 Due::GivenUp(_) => unreachable!(),
             }
         };
-        assert_eq!(sent_at, [500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500]);
+        assert_eq!(
+            sent_at,
+            [
+                500, 1500, 3500, 7500, 11500, 15500, 19500, 23500, 27500, 31500
+            ]
+        );
         assert_eq!(given_up_at, ms(32_000));
         assert_eq!(table.next_at(), None);
     }
@@ -186,7 +218,9 @@ mod tests {
     #[test]
     fn an_answer_ends_it_once() {
         let mut table = ClientTransactions::new();
-        table.start("b".into(), Bytes::new(), Retransmit::default(), 7, ms(0)).expect("room");
+        table
+            .start("b".into(), Bytes::new(), Retransmit::default(), 7, ms(0))
+            .expect("room");
         assert_eq!(table.answered("other"), None);
         assert_eq!(table.answered("b"), Some(7));
         assert_eq!(table.answered("b"), None);
@@ -196,7 +230,9 @@ mod tests {
     #[test]
     fn a_sign_of_life_repeats_at_once() {
         let mut table = ClientTransactions::new();
-        table.start("b".into(), Bytes::new(), Retransmit::default(), (), ms(0)).expect("room");
+        table
+            .start("b".into(), Bytes::new(), Retransmit::default(), (), ms(0))
+            .expect("room");
         assert_eq!(table.poll(ms(100)), None);
         table.nudge(ms(100));
         assert_eq!(table.poll(ms(100)), Some(Due::Repeat(Bytes::new())));
@@ -207,16 +243,30 @@ mod tests {
     fn a_full_table_refuses() {
         let mut table = ClientTransactions::new();
         for n in 0..MAX_CLIENT_TRANSACTIONS {
-            table.start(n.to_string(), Bytes::new(), Retransmit::default(), n, ms(0)).expect("room");
+            table
+                .start(n.to_string(), Bytes::new(), Retransmit::default(), n, ms(0))
+                .expect("room");
         }
-        assert_eq!(table.start("more".into(), Bytes::new(), Retransmit::default(), 99, ms(0)), Err(99));
+        assert_eq!(
+            table.start(
+                "more".into(),
+                Bytes::new(),
+                Retransmit::default(),
+                99,
+                ms(0)
+            ),
+            Err(99)
+        );
     }
 
     #[test]
     fn answers_are_kept_for_32_s_and_bounded() {
         let mut table = ServerTransactions::default();
         table.remember("a".into(), Bytes::from_static(b"A"), ms(0));
-        assert_eq!(table.answer("a", ms(31_999)), Some(Bytes::from_static(b"A")));
+        assert_eq!(
+            table.answer("a", ms(31_999)),
+            Some(Bytes::from_static(b"A"))
+        );
         assert_eq!(table.answer("a", ms(32_000)), None);
         for n in 0..MAX_SERVER_TRANSACTIONS + 10 {
             table.remember(n.to_string(), Bytes::new(), ms(40_000));

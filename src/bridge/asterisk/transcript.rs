@@ -12,10 +12,14 @@ use super::digest::{Challenge, Credentials};
 use super::message::{Message, Request, Response, SIP_ETAG};
 use super::publisher::{Outcome, Publisher, Target};
 
-const FROM_ASTERISK: &str = include_str!("../../../tests/fixtures/asterisk/sip-publish-from-asterisk.txt");
-const AT_STARTUP: &str = include_str!("../../../tests/fixtures/asterisk/sip-publish-at-startup.txt");
-const TO_ASTERISK: &str = include_str!("../../../tests/fixtures/asterisk/sip-publish-to-asterisk.txt");
-const TCP_DIGEST: &str = include_str!("../../../tests/fixtures/asterisk/sip-publish-tcp-digest.txt");
+const FROM_ASTERISK: &str =
+    include_str!("../../../tests/fixtures/asterisk/sip-publish-from-asterisk.txt");
+const AT_STARTUP: &str =
+    include_str!("../../../tests/fixtures/asterisk/sip-publish-at-startup.txt");
+const TO_ASTERISK: &str =
+    include_str!("../../../tests/fixtures/asterisk/sip-publish-to-asterisk.txt");
+const TCP_DIGEST: &str =
+    include_str!("../../../tests/fixtures/asterisk/sip-publish-tcp-digest.txt");
 
 /// One datagram: who sent it (`S` is Asterisk, `C` the bridge), and the comment above it.
 struct Datagram {
@@ -26,7 +30,8 @@ struct Datagram {
 
 impl Datagram {
     fn message(&self) -> Message {
-        Message::parse(&Bytes::from(self.text.clone())).unwrap_or_else(|error| panic!("{error}\n{}", self.text))
+        Message::parse(&Bytes::from(self.text.clone()))
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.text))
     }
 
     fn request(&self) -> Option<Request> {
@@ -54,7 +59,11 @@ fn read(recording: &str) -> Vec<Datagram> {
             if text.ends_with("\r\n") {
                 text.push_str("\r\n");
             }
-            datagrams.push(Datagram { by_asterisk, comment: std::mem::take(&mut comment), text });
+            datagrams.push(Datagram {
+                by_asterisk,
+                comment: std::mem::take(&mut comment),
+                text,
+            });
             lines.clear();
         } else if let Some(text) = line.strip_prefix("# ") {
             comment = text.to_owned();
@@ -71,9 +80,20 @@ fn read(recording: &str) -> Vec<Datagram> {
 
 /// The headers that an answer of ours must share with the recorded one.
 fn shape(response: &Response) -> Vec<(String, String)> {
-    let same = |name: &str| matches!(name, "Via" | "From" | "Call-ID" | "CSeq" | "Expires" | "Content-Length");
-    let headers = response.headers.iter().map(|(name, value)| (name.as_print_str().to_owned(), value.to_string()));
-    headers.filter(|(name, _)| same(name)).map(|(name, value)| (name, value.replace(";rport;", ";"))).collect()
+    let same = |name: &str| {
+        matches!(
+            name,
+            "Via" | "From" | "Call-ID" | "CSeq" | "Expires" | "Content-Length"
+        )
+    };
+    let headers = response
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_print_str().to_owned(), value.to_string()));
+    headers
+        .filter(|(name, _)| same(name))
+        .map(|(name, value)| (name, value.replace(";rport;", ";")))
+        .collect()
 }
 
 /// Every PUBLISH of the recordings is answered like the recorded peer did: the same number, the same headers in
@@ -84,20 +104,38 @@ fn replay(recording: &str) -> Vec<Body> {
     let (mut said, mut etags, mut answers) = (Vec::new(), Vec::<(String, String)>::new(), 0);
     let source: SocketAddr = "127.0.0.1:15060".parse().expect("valid");
     for (index, datagram) in datagrams.iter().enumerate() {
-        let Some(request) = datagram.request().filter(|_| datagram.by_asterisk) else { continue };
+        let Some(request) = datagram.request().filter(|_| datagram.by_asterisk) else {
+            continue;
+        };
         let recorded = datagrams[index + 1].response();
         // The recorded peer called its etags otherwise, and forgot some on purpose.
         let mut text = datagram.text.clone();
         for (theirs, ours) in &etags {
-            text = text.replace(&format!("SIP-If-Match: {theirs}\r\n"), &format!("SIP-If-Match: {ours}\r\n"));
+            text = text.replace(
+                &format!("SIP-If-Match: {theirs}\r\n"),
+                &format!("SIP-If-Match: {ours}\r\n"),
+            );
         }
         if recorded.status == 412 {
-            text = datagram.text.replace("SIP-If-Match: m", "SIP-If-Match: of-an-earlier-life-");
+            text = datagram
+                .text
+                .replace("SIP-If-Match: m", "SIP-If-Match: of-an-earlier-life-");
         }
-        let Ok(Message::Request(renamed)) = Message::parse(&Bytes::from(text)) else { panic!("a request") };
-        let answered = answerer.handle(&renamed, source, Duration::ZERO).expect("answered");
-        let Ok(Message::Response(ours)) = Message::parse(&answered.answer) else { panic!("an answer") };
-        assert_eq!((ours.status, &ours.reason), (recorded.status, &recorded.reason), "{}", datagram.text);
+        let Ok(Message::Request(renamed)) = Message::parse(&Bytes::from(text)) else {
+            panic!("a request")
+        };
+        let answered = answerer
+            .handle(&renamed, source, Duration::ZERO)
+            .expect("answered");
+        let Ok(Message::Response(ours)) = Message::parse(&answered.answer) else {
+            panic!("an answer")
+        };
+        assert_eq!(
+            (ours.status, &ours.reason),
+            (recorded.status, &recorded.reason),
+            "{}",
+            datagram.text
+        );
         let mut shape_of_ours = shape(&ours);
         for (name, value) in &mut shape_of_ours {
             if name == "Via" {
@@ -110,8 +148,8 @@ fn replay(recording: &str) -> Vec<Body> {
         }
         if let Some(answered) = answered.said {
             // Bodies read and written again are the same bytes, but for the context every box has here.
-            let recorded =
-                String::from_utf8_lossy(&request.body).replace("bunny-rabbit\",\"old", "bunny-rabbit@default\",\"old");
+            let recorded = String::from_utf8_lossy(&request.body)
+                .replace("bunny-rabbit\",\"old", "bunny-rabbit@default\",\"old");
             assert_eq!(answered.body.to_json(), recorded);
             said.push(answered.body);
         }
@@ -124,15 +162,26 @@ fn replay(recording: &str) -> Vec<Body> {
 #[test]
 fn everything_asterisk_publishes_is_understood_and_answered_as_recorded() {
     let said = replay(FROM_ASTERISK);
-    let boxes: Vec<_> = said.iter().filter(|body| matches!(body, Body::Mailbox { .. })).collect();
+    let boxes: Vec<_> = said
+        .iter()
+        .filter(|body| matches!(body, Body::Mailbox { .. }))
+        .collect();
     assert_eq!(boxes.len(), 4);
-    assert!(said.iter().any(|body| matches!(body, Body::Device { device, .. } if device == "Custom:desk200")));
+    assert!(
+        said.iter()
+            .any(|body| matches!(body, Body::Device { device, .. } if device == "Custom:desk200"))
+    );
 }
 
 #[test]
 fn a_start_of_asterisk_is_understood_and_answered_as_recorded() {
     let said = replay(AT_STARTUP);
-    assert_eq!(said.iter().filter(|body| matches!(body, Body::Refresh { .. })).count(), 3);
+    assert_eq!(
+        said.iter()
+            .filter(|body| matches!(body, Body::Refresh { .. }))
+            .count(),
+        3
+    );
 }
 
 #[test]
@@ -159,7 +208,11 @@ fn our_requests_have_the_recorded_shape_and_every_recorded_answer_is_understood(
             .collect()
     };
     let mut statuses = Vec::new();
-    for (index, datagram) in datagrams.iter().enumerate().filter(|(_, datagram)| !datagram.by_asterisk) {
+    for (index, datagram) in datagrams
+        .iter()
+        .enumerate()
+        .filter(|(_, datagram)| !datagram.by_asterisk)
+    {
         let recorded = datagram.request().expect("a request");
         let answer = datagrams[index + 1].response();
         statuses.push(answer.status);
@@ -180,20 +233,33 @@ fn our_requests_have_the_recorded_shape_and_every_recorded_answer_is_understood(
         // Open a publication first where the recorded request modifies one.
         if recorded.header(&super::message::SIP_IF_MATCH).is_some() {
             publisher.say(&body, &target, 1, Duration::ZERO);
-            let ok = Bytes::from_static(b"SIP/2.0 200 OK\r\nSIP-ETag: 1\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n");
-            let Ok(Message::Response(ok)) = Message::parse(&ok) else { panic!("an answer") };
+            let ok = Bytes::from_static(
+                b"SIP/2.0 200 OK\r\nSIP-ETag: 1\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n",
+            );
+            let Ok(Message::Response(ok)) = Message::parse(&ok) else {
+                panic!("an answer")
+            };
             publisher.answered(&ok, &target, 1, Duration::ZERO);
         }
         let ours = publisher.say(&body, &target, 2, Duration::ZERO);
         let ours = std::str::from_utf8(&ours.bytes).expect("text");
         assert_eq!(names(ours), names(&datagram.text));
         let our_json = ours.split("\r\n\r\n").nth(1).expect("a body");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(our_json).expect("JSON"), json);
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(our_json).expect("JSON"),
+            json
+        );
         let outcome = publisher.answered(&answer, &target, 3, Duration::ZERO);
         match answer.status {
             200 => assert_eq!(outcome, Outcome::Taken { forgot: None }),
             412 => assert!(matches!(outcome, Outcome::Again(_))),
-            status => assert_eq!(outcome, Outcome::Refused { status, forgot: None }),
+            status => assert_eq!(
+                outcome,
+                Outcome::Refused {
+                    status,
+                    forgot: None
+                }
+            ),
         }
     }
     for status in [200, 412, 404, 489, 500, 401] {
@@ -206,15 +272,32 @@ fn our_requests_have_the_recorded_shape_and_every_recorded_answer_is_understood(
 #[test]
 fn our_digest_is_the_one_asterisk_accepted() {
     let datagrams = read(TCP_DIGEST);
-    let challenge = datagrams.iter().filter(|datagram| datagram.by_asterisk && datagram.request().is_none());
-    let challenge = challenge.map(Datagram::response).find(|response| response.status == 401).expect("recorded");
+    let challenge = datagrams
+        .iter()
+        .filter(|datagram| datagram.by_asterisk && datagram.request().is_none());
+    let challenge = challenge
+        .map(Datagram::response)
+        .find(|response| response.status == 401)
+        .expect("recorded");
     let mut challenge = Challenge::from_response(&challenge).expect("digest");
-    let credentials = Credentials { username: "mesh".into(), password: "CHANGE-ME".into() };
+    let credentials = Credentials {
+        username: "mesh".into(),
+        password: "CHANGE-ME".into(),
+    };
     let mut compared = 0;
-    for request in datagrams.iter().filter(|datagram| !datagram.by_asterisk).filter_map(Datagram::request) {
-        let Some(recorded) = request.header(&Name::AUTHORIZATION) else { continue };
+    for request in datagrams
+        .iter()
+        .filter(|datagram| !datagram.by_asterisk)
+        .filter_map(Datagram::request)
+    {
+        let Some(recorded) = request.header(&Name::AUTHORIZATION) else {
+            continue;
+        };
         let uri = "sip:mesh@127.0.0.1:25060;transport=tcp";
-        assert_eq!(challenge.answer(&credentials, "PUBLISH", uri, "abc"), ("Authorization", recorded.to_owned()));
+        assert_eq!(
+            challenge.answer(&credentials, "PUBLISH", uri, "abc"),
+            ("Authorization", recorded.to_owned())
+        );
         compared += 1;
     }
     assert_eq!(compared, 2);

@@ -30,14 +30,26 @@ pub struct Withdrawal {
 ///
 /// # Errors
 /// When the ledger is in use by a running node or cannot be opened, or no socket can be had.
-pub async fn withdraw_from_ledger(config: &AsteriskConfig, within: Duration) -> Result<Withdrawal, AsteriskError> {
+pub async fn withdraw_from_ledger(
+    config: &AsteriskConfig,
+    within: Duration,
+) -> Result<Withdrawal, AsteriskError> {
     // The configured port may be taken by something else meanwhile, and nothing is listened for.
-    let Prepared { target, to, socket, ledger, clock, seed } =
-        prepare(config, SocketAddr::new(config.listen.ip(), 0)).await?;
+    let Prepared {
+        target,
+        to,
+        socket,
+        ledger,
+        clock,
+        seed,
+    } = prepare(config, SocketAddr::new(config.listen.ip(), 0)).await?;
     let (rows, _) = ledger.rows()?;
     let total = rows.len();
     let reconciler = Arc::new(Mutex::new(Reconciler::new(rows, config.timing.streams)));
-    reconciler.lock().expect("no holder of this lock panics").withdraw_all();
+    reconciler
+        .lock()
+        .expect("no holder of this lock panics")
+        .withdraw_all();
     let (link, mut statements) = Link::start(socket, clock, seed, to);
     let mut speaker = Speaker::new(SpeakerParts {
         reconciler: reconciler.clone(),
@@ -58,12 +70,18 @@ pub async fn withdraw_from_ledger(config: &AsteriskConfig, within: Duration) -> 
         let now = clock.now();
         // Counting costs; while something is under way there is something left.
         if !speaker.is_telling() || now >= ends_at {
-            let left = reconciler.lock().expect("no holder of this lock panics").told_slots();
+            let left = reconciler
+                .lock()
+                .expect("no holder of this lock panics")
+                .told_slots();
             if left == 0 || now >= ends_at {
                 break left;
             }
         }
-        let wake = speaker.next_at().unwrap_or(ends_at).clamp(now + Duration::from_millis(1), ends_at);
+        let wake = speaker
+            .next_at()
+            .unwrap_or(ends_at)
+            .clamp(now + Duration::from_millis(1), ends_at);
         tokio::select! {
             _ = speaker.event() => {}
             Some(_) = statements.recv() => {}
@@ -72,5 +90,9 @@ pub async fn withdraw_from_ledger(config: &AsteriskConfig, within: Duration) -> 
     };
     let refusal = speaker.last_refusal().map(str::to_owned);
     speaker.close().await;
-    Ok(Withdrawal { withdrawn: total - left, left, refusal })
+    Ok(Withdrawal {
+        withdrawn: total - left,
+        left,
+        refusal,
+    })
 }

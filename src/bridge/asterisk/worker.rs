@@ -18,8 +18,8 @@ use super::pbx::{Dump, Memory, PbxStanding, Pulse};
 use super::reconcile::{Reconciler, Urgency, Want};
 use super::speaker::{Asked, Found, Speaker};
 use crate::{
-    DeviceState, Key, Mesh, MessageCounts, Pattern, PeerWatcher, Policy, Shown, Source, Space, SpaceId, Watch, Watcher,
-    WriteError,
+    DeviceState, Key, Mesh, MessageCounts, Pattern, PeerWatcher, Policy, Shown, Source, Space,
+    SpaceId, Watch, Watcher, WriteError,
 };
 
 /// The longest the task sleeps, so that a pause of our own shows.
@@ -145,7 +145,8 @@ impl Worker {
         }
         let idle = self.pulse.silent_for(now) >= self.timing.probe || !self.pulse.is_up();
         if idle && !self.speaker.is_probing() {
-            self.speaker.probe(self.timing.probe, self.timing.stale_after);
+            self.speaker
+                .probe(self.timing.probe, self.timing.stale_after);
         }
         if now >= self.judge_at && self.seen == [true, true] && self.mesh.is_ready() {
             self.lock(Reconciler::judge);
@@ -163,13 +164,23 @@ impl Worker {
         ];
         // A wish that lies in the past and was not granted waits for the next tick, not for none.
         let least = now + Duration::from_millis(1);
-        times.into_iter().flatten().min().unwrap_or(least).max(least)
+        times
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(least)
+            .max(least)
     }
 
     /// The PBX said something.
     fn said(&mut self, said: Said) {
         let now = self.clock.now();
-        let Said { package, body, boot, new_speaker } = said;
+        let Said {
+            package,
+            body,
+            boot,
+            new_speaker,
+        } = said;
         if new_speaker {
             self.new_eid(body.eid(), now);
         }
@@ -177,7 +188,12 @@ impl Worker {
             self.booted(package, now);
         }
         match body {
-            Body::Device { device, state, cachable, .. } => {
+            Body::Device {
+                device,
+                state,
+                cachable,
+                ..
+            } => {
                 if !cachable || !self.export.passes(&device) {
                     return;
                 }
@@ -190,7 +206,9 @@ impl Worker {
                 };
                 self.written(&device, written);
             }
-            Body::Mailbox { mailbox, counts, .. } => {
+            Body::Mailbox {
+                mailbox, counts, ..
+            } => {
                 let restated = self.dump.stated(None, now);
                 let name = mailbox.as_str();
                 if self.homes.len() < MAX_HOMES {
@@ -215,7 +233,10 @@ impl Worker {
         let before = self.roster.local();
         tracing::info!(%eid, ?before, "pbx has this eid");
         self.roster.set_local(eid);
-        if let Err(error) = self.mesh.set_attribute(EID_ATTRIBUTE, Some(&eid.to_string())) {
+        if let Err(error) = self
+            .mesh
+            .set_attribute(EID_ATTRIBUTE, Some(&eid.to_string()))
+        {
             tracing::warn!(%eid, %error, "the mesh is not told the pbx's eid");
         }
         self.lock(|reconciler| {
@@ -241,9 +262,16 @@ impl Worker {
 
     fn forgot(&mut self, packages: &[Package]) {
         if !packages.is_empty() {
-            tracing::info!(?packages, "pbx asks for everything or forgot it, saying it again");
+            tracing::info!(
+                ?packages,
+                "pbx asks for everything or forgot it, saying it again"
+            );
         }
-        self.lock(|reconciler| packages.iter().for_each(|package| reconciler.forgot(*package)));
+        self.lock(|reconciler| {
+            packages
+                .iter()
+                .for_each(|package| reconciler.forgot(*package))
+        });
     }
 
     fn found(&mut self, found: Found) {
@@ -273,9 +301,19 @@ impl Worker {
 
     /// The dump has ended.
     fn dumped(&mut self, restated: &BTreeSet<String>) {
-        let dropped: Vec<String> =
-            self.devices.own().into_iter().map(|(device, _)| device).filter(|name| !restated.contains(name)).collect();
-        tracing::info!(devices = restated.len(), dropped = dropped.len(), mailboxes = self.homes.len(), "pbx dumped");
+        let dropped: Vec<String> = self
+            .devices
+            .own()
+            .into_iter()
+            .map(|(device, _)| device)
+            .filter(|name| !restated.contains(name))
+            .collect();
+        tracing::info!(
+            devices = restated.len(),
+            dropped = dropped.len(),
+            mailboxes = self.homes.len(),
+            "pbx dumped"
+        );
         for device in dropped {
             let written = self.devices.clear(&device).map(drop);
             self.written(&device, written);
@@ -303,7 +341,10 @@ impl Worker {
     }
 
     fn paused(&mut self, gap: Duration) {
-        tracing::warn!(?gap, "this process was paused, asking the pbx for everything");
+        tracing::warn!(
+            ?gap,
+            "this process was paused, asking the pbx for everything"
+        );
         self.pulse.forgive(gap);
         self.dump.forgive(gap);
         self.ask_everything(self.clock.now());
@@ -336,7 +377,9 @@ impl Worker {
     fn device_item(&mut self, item: Watch<DeviceState>) {
         match item {
             Watch::Resync => {}
-            Watch::Changed(change) => self.want_device(&change.key, change.new.as_ref(), Urgency::Live),
+            Watch::Changed(change) => {
+                self.want_device(&change.key, change.new.as_ref(), Urgency::Live)
+            }
             Watch::Snapshot(all) => self.all_devices(&all),
         }
     }
@@ -344,7 +387,9 @@ impl Worker {
     fn mailbox_item(&mut self, item: Watch<MessageCounts>) {
         match item {
             Watch::Resync => {}
-            Watch::Changed(change) => self.want_mailbox(&change.key, change.new.as_ref(), Urgency::Live),
+            Watch::Changed(change) => {
+                self.want_mailbox(&change.key, change.new.as_ref(), Urgency::Live)
+            }
             Watch::Snapshot(all) => self.all_mailboxes(&all),
         }
     }
@@ -425,7 +470,9 @@ impl Worker {
     /// Takes back what the PBX was told; says how many slots could not be within the time for it.
     async fn take_back(mut self, mut statements: mpsc::Receiver<Said>) -> usize {
         // Nobody watches the PBX from here on. A mesh that has been left has nothing to be told.
-        let _ = self.mesh.mark_source(Source::ASTERISK, Some(Duration::ZERO));
+        let _ = self
+            .mesh
+            .mark_source(Source::ASTERISK, Some(Duration::ZERO));
         self.lock(Reconciler::withdraw_all);
         let ends_at = self.clock.now() + self.timing.shutdown;
         let left = loop {
@@ -439,7 +486,11 @@ impl Worker {
                     break left;
                 }
             }
-            let wake = self.speaker.next_at().unwrap_or(ends_at).clamp(now + Duration::from_millis(1), ends_at);
+            let wake = self
+                .speaker
+                .next_at()
+                .unwrap_or(ends_at)
+                .clamp(now + Duration::from_millis(1), ends_at);
             tokio::select! {
                 _ = self.speaker.event() => {}
                 Some(_) = statements.recv() => {}
@@ -470,7 +521,12 @@ impl Worker {
     }
 
     fn lock<R>(&self, work: impl FnOnce(&mut Reconciler) -> R) -> R {
-        work(&mut self.reconciler.lock().expect("no holder of this lock panics"))
+        work(
+            &mut self
+                .reconciler
+                .lock()
+                .expect("no holder of this lock panics"),
+        )
     }
 }
 

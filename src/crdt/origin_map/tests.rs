@@ -12,7 +12,11 @@ fn key(name: &str) -> Key {
 }
 
 fn content(state: Option<DeviceState>) -> Content {
-    Content { value: state.map(Into::into), source: Source::API, over: None }
+    Content {
+        value: state.map(Into::into),
+        source: Source::API,
+        over: None,
+    }
 }
 
 impl OriginMap {
@@ -29,11 +33,19 @@ impl OriginMap {
         let reset = (base < self.watermark).then_some(self.watermark);
         let base = if reset.is_some() { 0 } else { base };
         let entries = self.page(base, usize::MAX).entries;
-        Delta { incarnation: self.incarnation, base, upto: self.head, reset, entries }
+        Delta {
+            incarnation: self.incarnation,
+            base,
+            upto: self.head,
+            reset,
+            entries,
+        }
     }
 
     fn shows(&self, name: &str) -> Option<DeviceState> {
-        self.get(&key(name))?.value().map(crate::model::Value::device_state)
+        self.get(&key(name))?
+            .value()
+            .map(crate::model::Value::device_state)
     }
 }
 
@@ -51,7 +63,10 @@ fn an_earlier_life_is_dropped_and_a_later_one_starts_afresh() {
     let mut new = OriginMap::new(Incarnation(8));
     new.set("new", DeviceState::InUse);
     copy.accept(new.since(0));
-    assert_eq!((copy.shows("old"), copy.shows("new")), (None, Some(DeviceState::InUse)));
+    assert_eq!(
+        (copy.shows("old"), copy.shows("new")),
+        (None, Some(DeviceState::InUse))
+    );
     old.set("old", DeviceState::Busy);
     assert_eq!(copy.accept(old.since(0)), Accepted::Old);
     assert_eq!(copy.shows("old"), None);
@@ -78,10 +93,18 @@ fn a_range_that_does_not_follow_the_head_does_not_count() {
     let mut origin = origin();
     origin.set("x", DeviceState::InUse);
     origin.set("y", DeviceState::InUse);
-    let later = Delta { base: 1, entries: origin.page(1, usize::MAX).entries, ..origin.since(0) };
+    let later = Delta {
+        base: 1,
+        entries: origin.page(1, usize::MAX).entries,
+        ..origin.since(0)
+    };
     let mut copy = OriginMap::new(LIFE);
     assert_eq!(copy.accept(later.clone()), Accepted::Early(later));
-    assert_eq!((copy.head(), copy.shows("y")), (0, None), "rule 4: not shown before what precedes it");
+    assert_eq!(
+        (copy.head(), copy.shows("y")),
+        (0, None),
+        "rule 4: not shown before what precedes it"
+    );
     copy.accept(origin.since(0));
     assert_eq!(copy.shows("x"), Some(DeviceState::InUse));
 }
@@ -95,7 +118,10 @@ fn of_an_overlapping_range_only_the_new_part_is_applied() {
     copy.accept(origin.since(0));
     origin.set("y", DeviceState::InUse);
     origin.set("x", DeviceState::InUse);
-    assert_eq!(copy.accept(origin.since(0)), Accepted::Applied(vec![key("y"), key("x")]));
+    assert_eq!(
+        copy.accept(origin.since(0)),
+        Accepted::Applied(vec![key("y"), key("x")])
+    );
     assert_eq!(copy.hash(), origin.hash());
 }
 
@@ -122,7 +148,10 @@ fn a_reset_carries_its_watermark() {
 fn an_old_reset_changes_nothing() {
     let mut origin = origin();
     origin.set("x", DeviceState::InUse);
-    let old = Delta { reset: Some(0), ..origin.since(0) };
+    let old = Delta {
+        reset: Some(0),
+        ..origin.since(0)
+    };
     origin.set("x", DeviceState::Busy);
     let mut copy = OriginMap::new(LIFE);
     copy.accept(origin.since(0));
@@ -139,10 +168,18 @@ fn below_the_watermark_only_a_reset_will_do() {
     copy.accept(origin.since(0));
     let deleted = origin.clear("x");
     origin.collect([deleted]);
-    let wrong = Delta { reset: None, base: 1, ..origin.since(1) };
+    let wrong = Delta {
+        reset: None,
+        base: 1,
+        ..origin.since(1)
+    };
     let mut zombie = copy.clone();
     zombie.accept(wrong);
-    assert_eq!(zombie.shows("x"), Some(DeviceState::InUse), "this is what the reset prevents");
+    assert_eq!(
+        zombie.shows("x"),
+        Some(DeviceState::InUse),
+        "this is what the reset prevents"
+    );
     assert!(origin.since(1).reset.is_some());
     copy.accept(origin.since(1));
     assert_eq!(copy.shows("x"), None);
@@ -163,7 +200,10 @@ fn a_page_says_whether_it_reaches_the_head() {
     let rest = origin.page(cursor, usize::MAX);
     assert!(rest.last);
     let entries = [first.entries, rest.entries].concat();
-    let whole = Delta { entries, ..origin.since(0) };
+    let whole = Delta {
+        entries,
+        ..origin.since(0)
+    };
     assert_eq!(whole.check(), Ok(()));
     let mut copy = OriginMap::new(LIFE);
     copy.accept(whole);
@@ -182,7 +222,9 @@ fn a_reset_names_every_key_that_changed() {
     origin.set("changed", DeviceState::Busy);
     origin.set("new", DeviceState::Ringing);
     origin.collect([deleted]);
-    let Accepted::Applied(mut changed) = copy.accept(origin.since(3)) else { panic!("it was not applied") };
+    let Accepted::Applied(mut changed) = copy.accept(origin.since(3)) else {
+        panic!("it was not applied")
+    };
     changed.sort();
     assert_eq!(changed, ["changed", "gone", "new"].map(key));
     assert_eq!(copy.hash(), origin.hash());

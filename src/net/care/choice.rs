@@ -8,14 +8,23 @@ impl Care {
     pub(super) fn fill(&mut self) {
         let candidates = self.peers.values().filter(|peer| peer.candidate()).count();
         if candidates <= ALL_UP_TO {
-            self.peers.values_mut().for_each(|peer| peer.chosen = peer.candidate());
+            self.peers
+                .values_mut()
+                .for_each(|peer| peer.chosen = peer.candidate());
             return;
         }
-        let mut chosen = self.peers.values().filter(|peer| peer.candidate() && peer.chosen).count();
+        let mut chosen = self
+            .peers
+            .values()
+            .filter(|peer| peer.candidate() && peer.chosen)
+            .count();
         let mut others = self.matching(|chosen| !chosen);
         while chosen < DOZEN && !others.is_empty() {
             let pick = others.swap_remove(self.random.index(others.len()));
-            self.peers.get_mut(&pick).expect("it was just listed").chosen = true;
+            self.peers
+                .get_mut(&pick)
+                .expect("it was just listed")
+                .chosen = true;
             chosen += 1;
         }
     }
@@ -30,16 +39,26 @@ impl Care {
             let peer = self.peers.get_mut(&pick).expect("it was just listed");
             peer.chosen = false;
             // What the other dialled is the other's choice.
-            let ours = !peer.connections.is_empty() && peer.connections.iter().all(|connection| connection.outbound);
+            let ours = !peer.connections.is_empty()
+                && peer
+                    .connections
+                    .iter()
+                    .all(|connection| connection.outbound);
             if ours && peer.joined.is_empty() {
-                self.queued.push(Action::Disconnect { peer: pick, why: Why::Exchanged });
+                self.queued.push(Action::Disconnect {
+                    peer: pick,
+                    why: Why::Exchanged,
+                });
             }
         }
         self.fill();
     }
 
     fn matching(&self, wanted: impl Fn(bool) -> bool) -> Vec<ReplicaId> {
-        let candidates = self.peers.iter().filter(|(_, peer)| peer.candidate() && wanted(peer.chosen));
+        let candidates = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.candidate() && wanted(peer.chosen));
         candidates.map(|(&replica, _)| replica).collect()
     }
 }

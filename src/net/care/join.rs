@@ -27,7 +27,14 @@ impl Join {
     pub(super) fn new(address: Multiaddr) -> Self {
         let (address, peer) = split_peer(address);
         let given = peer.as_ref().and_then(replica_id);
-        Self { address, given, found: None, own: false, dial: Dial::At(Duration::ZERO), failures: 0 }
+        Self {
+            address,
+            given,
+            found: None,
+            own: false,
+            dial: Dial::At(Duration::ZERO),
+            failures: 0,
+        }
     }
 
     /// Who is there, as far as known.

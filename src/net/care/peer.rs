@@ -122,7 +122,8 @@ impl Peer {
 
     /// Whether to keep a connection to it. What discovery alone speaks of is tried, too, until it is forgotten.
     pub(super) fn wanted(&self) -> bool {
-        !self.banned && (!self.joined.is_empty() || (!self.left && (self.chosen || !self.candidate())))
+        !self.banned
+            && (!self.joined.is_empty() || (!self.left && (self.chosen || !self.candidate())))
     }
 
     /// Whether it counts among those from whom peers are chosen.
@@ -144,7 +145,8 @@ impl Peer {
     /// Somebody else answered there.
     pub(super) fn wrong(&mut self, address: &Multiaddr, now: Duration) {
         self.discovered.retain(|known| known != address);
-        self.wrong.retain(|(known, until)| known != address && *until > now);
+        self.wrong
+            .retain(|(known, until)| known != address && *until > now);
         self.wrong.insert(0, (address.clone(), now + WRONG_FOR));
         self.wrong.truncate(MAX_DISCOVERED);
     }
@@ -152,8 +154,16 @@ impl Peer {
     /// Where to dial it, best first.
     pub(super) fn dialled(&self, now: Duration) -> Vec<Multiaddr> {
         let mut addresses: Vec<Multiaddr> = Vec::new();
-        for address in self.joined.iter().chain(&self.record).chain(&self.discovered) {
-            let wrong = self.wrong.iter().any(|(known, until)| known == address && *until > now);
+        for address in self
+            .joined
+            .iter()
+            .chain(&self.record)
+            .chain(&self.discovered)
+        {
+            let wrong = self
+                .wrong
+                .iter()
+                .any(|(known, until)| known == address && *until > now);
             if !wrong && !addresses.contains(address) {
                 addresses.push(address.clone());
             }
@@ -165,7 +175,11 @@ impl Peer {
     /// Counts a failure and puts the next dial off.
     pub(super) fn failed(&mut self, now: Duration, random: &mut Random) {
         self.failures = self.failures.saturating_add(1);
-        let cap = if self.reached || self.member { CAP_KNOWN } else { CAP_UNKNOWN };
+        let cap = if self.reached || self.member {
+            CAP_KNOWN
+        } else {
+            CAP_UNKNOWN
+        };
         self.dial = Dial::At(now + pause(self.failures, cap, random));
     }
 
@@ -190,7 +204,10 @@ mod tests {
             let longest = Duration::from_millis(longest);
             for _ in 0..100 {
                 let pause = pause(failures, Duration::from_secs(1), &mut random);
-                assert!(pause >= longest / 2 && pause <= longest, "{failures}: {pause:?}");
+                assert!(
+                    pause >= longest / 2 && pause <= longest,
+                    "{failures}: {pause:?}"
+                );
             }
         }
     }
@@ -198,7 +215,11 @@ mod tests {
     #[test]
     fn addresses_are_bounded_and_the_newest_survive() {
         let mut peer = Peer::new(FoundBy::Mdns, Duration::ZERO);
-        let address = |n: u32| -> Multiaddr { format!("/ip4/10.0.0.1/tcp/{n}").parse().expect("a multiaddr") };
+        let address = |n: u32| -> Multiaddr {
+            format!("/ip4/10.0.0.1/tcp/{n}")
+                .parse()
+                .expect("a multiaddr")
+        };
         assert!((1..100).all(|n| peer.discover(address(n))));
         assert!(!peer.discover(address(99)));
         assert_eq!(peer.dialled(Duration::ZERO).len(), MAX_DIALLED);

@@ -9,7 +9,9 @@ fn node(n: u8) -> ReplicaId {
 }
 
 fn address(n: u8) -> Multiaddr {
-    format!("/ip4/10.0.0.{n}/tcp/4747").parse().expect("a multiaddr")
+    format!("/ip4/10.0.0.{n}/tcp/4747")
+        .parse()
+        .expect("a multiaddr")
 }
 
 fn ms(ms: u64) -> Duration {
@@ -21,26 +23,40 @@ fn connection(n: usize) -> ConnectionId {
 }
 
 fn care(joins: &[&str]) -> Care {
-    let joins = joins.iter().map(|text| text.parse().expect("a multiaddr")).collect();
+    let joins = joins
+        .iter()
+        .map(|text| text.parse().expect("a multiaddr"))
+        .collect();
     Care::new(node(LOCAL), ms(6_000), joins, 1)
 }
 
 fn member(n: u8) -> Known {
-    Known { replica: node(n), incarnation: Incarnation(1), addresses: vec![address(n)], left: false }
+    Known {
+        replica: node(n),
+        incarnation: Incarnation(1),
+        addresses: vec![address(n)],
+        left: false,
+    }
 }
 
 /// Everything done until then, with the time of each.
 fn run(care: &mut Care, now: &mut Duration, until: Duration) -> Vec<(Duration, Action)> {
     let mut done = Vec::new();
     while *now < until {
-        done.extend(care.act(*now, *now).into_iter().map(|action| (*now, action)));
+        done.extend(
+            care.act(*now, *now)
+                .into_iter()
+                .map(|action| (*now, action)),
+        );
         *now = care.due().min(until);
     }
     done
 }
 
 fn dials(done: &[(Duration, Action)], n: u8) -> Vec<Duration> {
-    let dials = done.iter().filter(|(_, action)| matches!(action, Action::Dial { peer, .. } if *peer == node(n)));
+    let dials = done
+        .iter()
+        .filter(|(_, action)| matches!(action, Action::Dial { peer, .. } if *peer == node(n)));
     dials.map(|(at, _)| *at).collect()
 }
 
@@ -57,20 +73,35 @@ fn inbound(care: &mut Care, n: u8, id: usize, now: Duration) {
     assert!(care.connected(
         node(n),
         connection(id),
-        Made { began: now, address: None, join: None, how: FoundBy::Join },
+        Made {
+            began: now,
+            address: None,
+            join: None,
+            how: FoundBy::Join
+        },
         now
     ));
 }
 
 /// We dialled it.
 fn outbound(care: &mut Care, peer: ReplicaId, id: usize, now: Duration) {
-    let made = Made { began: now, address: Some(address(1)), join: None, how: FoundBy::Join };
+    let made = Made {
+        began: now,
+        address: Some(address(1)),
+        join: None,
+        how: FoundBy::Join,
+    };
     assert!(care.connected(peer, connection(id), made, now));
 }
 
 /// Our dial of the first join address led to it; says whether the connection is kept.
 fn join(care: &mut Care, n: u8, id: usize, now: Duration) -> bool {
-    let made = Made { began: now, address: Some(address(n)), join: Some(0), how: FoundBy::Join };
+    let made = Made {
+        began: now,
+        address: Some(address(n)),
+        join: Some(0),
+        how: FoundBy::Join,
+    };
     care.connected(node(n), connection(id), made, now)
 }
 
@@ -121,7 +152,10 @@ fn a_join_address_never_reached_is_tried_ever_more_rarely() {
     for _ in 0..20 {
         let until = now + ms(31_000);
         let done = run(&mut care, &mut now, until);
-        let (at, _) = done.iter().find(|(_, action)| matches!(action, Action::Join { join: 0, .. })).expect("a dial");
+        let (at, _) = done
+            .iter()
+            .find(|(_, action)| matches!(action, Action::Join { join: 0, .. }))
+            .expect("a dial");
         care.join_failed(0, *at);
         times.push(*at);
         now = *at;
@@ -139,9 +173,18 @@ fn a_join_address_becomes_its_peers() {
     care.subscribed(node(9), now);
     care.closed(node(9), connection(1), ms(1_000));
     let done = run(&mut care, &mut now, ms(2_000));
-    let Some((_, Action::Dial { peer, addresses })) = done.last() else { panic!("{done:?}") };
-    assert_eq!((*peer, addresses[0].to_string().as_str()), (node(9), "/dns/paris/tcp/4747"));
-    assert!(!done.iter().any(|(_, action)| matches!(action, Action::Join { .. })));
+    let Some((_, Action::Dial { peer, addresses })) = done.last() else {
+        panic!("{done:?}")
+    };
+    assert_eq!(
+        (*peer, addresses[0].to_string().as_str()),
+        (node(9), "/dns/paris/tcp/4747")
+    );
+    assert!(
+        !done
+            .iter()
+            .any(|(_, action)| matches!(action, Action::Join { .. }))
+    );
 }
 
 /// Two nodes are told to join each other; one was down when the other tried first, and came by itself.
@@ -152,7 +195,10 @@ fn a_join_address_of_a_peer_connected_already_costs_it_nothing() {
     care.join_failed(0, now);
     connect(&mut care, 9, 1, now);
     run(&mut care, &mut now, ms(5_000));
-    assert!(!join(&mut care, 9, 2, now), "the second connection is closed by us");
+    assert!(
+        !join(&mut care, 9, 2, now),
+        "the second connection is closed by us"
+    );
     care.closed(node(9), connection(2), now);
     assert!(run(&mut care, &mut now, ms(5_900)).is_empty());
 }
@@ -164,10 +210,17 @@ fn a_join_address_with_a_new_owner_is_joined_anew() {
     run(&mut care, &mut now, ms(10));
     join(&mut care, 9, 1, now);
     care.closed(node(9), connection(1), now);
-    let failure = Failure::Somebody { obtained: Some(node(8)), address: address(9) };
+    let failure = Failure::Somebody {
+        obtained: Some(node(8)),
+        address: address(9),
+    };
     care.dial_failed(node(9), &failure, ms(20));
     let done = run(&mut care, &mut now, ms(100));
-    assert!(done.iter().any(|(_, action)| matches!(action, Action::Join { join: 0, .. })), "{done:?}");
+    assert!(
+        done.iter()
+            .any(|(_, action)| matches!(action, Action::Join { join: 0, .. })),
+        "{done:?}"
+    );
 }
 
 #[test]
@@ -206,7 +259,10 @@ fn the_old_connection_ending_first_does_not_save_the_second() {
     run(&mut care, &mut now, ms(5_000));
     inbound(&mut care, 9, 2, now);
     care.closed(node(9), connection(1), ms(5_100));
-    assert_eq!(disconnects(&run(&mut care, &mut now, ms(5_500))), [(ms(5_250), Why::Stale)]);
+    assert_eq!(
+        disconnects(&run(&mut care, &mut now, ms(5_500))),
+        [(ms(5_250), Why::Stale)]
+    );
 }
 
 #[test]
@@ -224,7 +280,12 @@ fn a_dial_begun_in_time_is_no_reason_to_start_over() {
     let (mut care, mut now) = (care(&[]), ms(0));
     connect(&mut care, 9, 1, now);
     run(&mut care, &mut now, ms(5_000));
-    let made = Made { began: ms(400), address: None, join: None, how: FoundBy::Join };
+    let made = Made {
+        began: ms(400),
+        address: None,
+        join: None,
+        how: FoundBy::Join,
+    };
     assert!(care.connected(node(9), connection(2), made, now));
     assert_eq!(disconnects(&run(&mut care, &mut now, ms(5_900))), []);
 }
@@ -255,7 +316,15 @@ fn a_silent_peer_is_dialled_anew_ever_more_rarely() {
     for id in 0..8 {
         let since = now;
         connect(&mut care, 9, id, now);
-        while disconnects(&care.act(now, now).into_iter().map(|action| (now, action)).collect::<Vec<_>>()).is_empty() {
+        while disconnects(
+            &care
+                .act(now, now)
+                .into_iter()
+                .map(|action| (now, action))
+                .collect::<Vec<_>>(),
+        )
+        .is_empty()
+        {
             now = care.due();
         }
         patience.push((now - since).as_secs());
@@ -267,7 +336,10 @@ fn a_silent_peer_is_dialled_anew_ever_more_rarely() {
     care.heard(node(9), None, now);
     let since = now;
     let until = now + ms(10_000);
-    assert_eq!(disconnects(&run(&mut care, &mut now, until)), [(since + ms(6_000), Why::Silent)]);
+    assert_eq!(
+        disconnects(&run(&mut care, &mut now, until)),
+        [(since + ms(6_000), Why::Silent)]
+    );
 }
 
 #[test]
@@ -306,7 +378,10 @@ fn who_left_is_disconnected_once_and_left_alone() {
     let (mut care, mut now) = (care(&[]), ms(0));
     care.members(&[member(9)], now);
     connect(&mut care, 9, 1, now);
-    let left = Known { left: true, ..member(9) };
+    let left = Known {
+        left: true,
+        ..member(9)
+    };
     care.members(std::slice::from_ref(&left), ms(100));
     let done = run(&mut care, &mut now, ms(200));
     assert_eq!(disconnects(&done), [(ms(0), Why::Left)]);
@@ -328,7 +403,9 @@ fn up_to_fifty_everyone_is_dialled_beyond_that_a_dozen() {
         for _ in 0..20 {
             let until = now + ms(100);
             for (at, action) in run(&mut care, &mut now, until) {
-                let Action::Dial { peer, .. } = action else { continue };
+                let Action::Dial { peer, .. } = action else {
+                    continue;
+                };
                 peers.insert(peer);
                 care.dial_failed(peer, &Failure::Unreachable, at);
             }
@@ -361,10 +438,16 @@ fn in_a_large_mesh_everyone_is_met_over_time() {
                 Action::Join { .. } => unreachable!("there is none"),
             }
         }
-        let connected: Vec<ReplicaId> =
-            care.peers.iter().filter(|(_, peer)| peer.connected()).map(|(&replica, _)| replica).collect();
+        let connected: Vec<ReplicaId> = care
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.connected())
+            .map(|(&replica, _)| replica)
+            .collect();
         assert!(connected.len() <= DOZEN + 1, "{}", connected.len());
-        connected.into_iter().for_each(|replica| care.heard(replica, Some(RECHOOSE), now));
+        connected
+            .into_iter()
+            .for_each(|replica| care.heard(replica, Some(RECHOOSE), now));
     }
     assert_eq!(met.len(), 80);
 }
@@ -375,11 +458,20 @@ fn strangers_on_the_lan_are_forgotten_and_their_number_is_bounded() {
     for n in 0..MAX_PEERS + 100 {
         let mut key = [7; 32];
         key[..8].copy_from_slice(&n.to_be_bytes());
-        care.found(ReplicaId::from_public_key(key), &[address(1)], FoundBy::Mdns, now);
+        care.found(
+            ReplicaId::from_public_key(key),
+            &[address(1)],
+            FoundBy::Mdns,
+            now,
+        );
     }
     assert_eq!((care.peers.len(), care.ignored()), (MAX_PEERS, 100));
     let first = run(&mut care, &mut now, ms(5));
-    assert_eq!(first.len(), MAX_DIALS.min(first.len()), "dials under way are bounded");
+    assert_eq!(
+        first.len(),
+        MAX_DIALS.min(first.len()),
+        "dials under way are bounded"
+    );
     run(&mut care, &mut now, KEEP_FOUND + ms(20_000));
     assert_eq!(care.peers.len(), 0);
 }

@@ -18,15 +18,26 @@ use crate::model::ReplicaId;
 use crate::proto::Input;
 
 impl Driver {
-    pub(super) fn dial_peer(&mut self, replica: ReplicaId, addresses: Vec<Multiaddr>, now: Duration) {
+    pub(super) fn dial_peer(
+        &mut self,
+        replica: ReplicaId,
+        addresses: Vec<Multiaddr>,
+        now: Duration,
+    ) {
         let peer = peer_id(replica);
         let known = !addresses.is_empty();
         if !known && !self.can_search() {
             self.care.dial_failed(replica, &Failure::Unreachable, now);
             return;
         }
-        let options = DialOpts::peer_id(peer).condition(PeerCondition::DisconnectedAndNotDialing).addresses(addresses);
-        let options = if known { options.build() } else { options.extend_addresses_through_behaviour().build() };
+        let options = DialOpts::peer_id(peer)
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .addresses(addresses);
+        let options = if known {
+            options.build()
+        } else {
+            options.extend_addresses_through_behaviour().build()
+        };
         let id = options.connection_id();
         match self.swarm.dial(options) {
             Ok(()) => {
@@ -59,32 +70,60 @@ impl Driver {
 
     pub(super) fn on_connection(&mut self, event: SwarmEvent<BehaviourEvent>, now: Duration) {
         match event {
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, established_in, .. } => {
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                established_in,
+                ..
+            } => {
                 self.shared.count(|counters| counters.connections += 1);
                 let own = self.dials.remove(&connection_id);
                 let Some(replica) = replica_id(&peer_id) else {
                     // It has the key, and an identity of a kind that no replica has.
-                    self.refusals.denied(Some(peer_id), endpoint.get_remote_address(), &"not an ed25519 identity");
+                    self.refusals.denied(
+                        Some(peer_id),
+                        endpoint.get_remote_address(),
+                        &"not an ed25519 identity",
+                    );
                     let _ = self.swarm.disconnect_peer_id(peer_id);
                     return;
                 };
-                self.scopes.insert(connection_id, Scope::of(endpoint.get_remote_address()));
+                self.scopes
+                    .insert(connection_id, Scope::of(endpoint.get_remote_address()));
                 let dialled = match &endpoint {
                     ConnectedPoint::Dialer { address, .. } => Some(split_peer(address.clone()).0),
                     ConnectedPoint::Listener { .. } => None,
                 };
                 // What neither we nor the other's dial explains, the DHT's own dials do.
-                let how = if own.is_none() && dialled.is_some() { FoundBy::Kad } else { FoundBy::Join };
+                let how = if own.is_none() && dialled.is_some() {
+                    FoundBy::Kad
+                } else {
+                    FoundBy::Join
+                };
                 let began = now.saturating_sub(established_in);
-                let made = Made { began, address: dialled, join: own.flatten(), how };
+                let made = Made {
+                    began,
+                    address: dialled,
+                    join: own.flatten(),
+                    how,
+                };
                 if !self.care.connected(replica, connection_id, made, now) {
                     self.swarm.close_connection(connection_id);
                 }
                 self.show(replica, now);
             }
-            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, cause, .. } => {
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                connection_id,
+                num_established,
+                cause,
+                ..
+            } => {
                 self.scopes.remove(&connection_id);
-                let Some(replica) = replica_id(&peer_id) else { return };
+                let Some(replica) = replica_id(&peer_id) else {
+                    return;
+                };
                 tracing::debug!(peer = %replica, ?cause, left = num_established, "a connection ended");
                 if num_established == 0 {
                     self.peer_down(replica);
@@ -92,10 +131,17 @@ impl Driver {
                 self.care.closed(replica, connection_id, now);
                 self.show(replica, now);
             }
-            SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
+            SwarmEvent::OutgoingConnectionError {
+                connection_id,
+                peer_id,
+                error,
+            } => {
                 self.shared.count(|counters| counters.dials_failed += 1);
                 tracing::debug!(peer = ?peer_id, %error, "a dial failed");
-                match (self.dials.remove(&connection_id), peer_id.as_ref().and_then(replica_id)) {
+                match (
+                    self.dials.remove(&connection_id),
+                    peer_id.as_ref().and_then(replica_id),
+                ) {
                     (Some(Some(join)), _) => self.care.join_failed(join, now),
                     (_, Some(replica)) => self.dial_failed(replica, error, now),
                     _ => {}
@@ -122,7 +168,9 @@ impl Driver {
                 self.announce();
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => self.no_longer_at(&[address]),
-            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+            SwarmEvent::ListenerClosed {
+                addresses, reason, ..
+            } => {
                 if let Err(error) = reason {
                     tracing::warn!(?addresses, %error, "a listener ended: others cannot connect there; restart the node");
                 }
@@ -139,7 +187,10 @@ impl Driver {
         let failure = match error {
             DialError::WrongPeerId { obtained, address } => {
                 let address = split_peer(address).0;
-                Failure::Somebody { obtained: replica_id(&obtained), address }
+                Failure::Somebody {
+                    obtained: replica_id(&obtained),
+                    address,
+                }
             }
             _ => Failure::Unreachable,
         };
@@ -152,11 +203,14 @@ impl Driver {
             tracing::info!(peer = %replica, "a peer went");
             self.care.unsubscribed(replica);
         }
-        self.shared.with(|proto, now| proto.handle(Input::PeerDown { peer: replica }, now));
+        self.shared
+            .with(|proto, now| proto.handle(Input::PeerDown { peer: replica }, now));
     }
 
     pub(super) fn on_ping(&mut self, event: &ping::Event, now: Duration) {
-        let Some(replica) = replica_id(&event.peer) else { return };
+        let Some(replica) = replica_id(&event.peer) else {
+            return;
+        };
         match &event.result {
             Ok(rtt) => {
                 self.care.measured(replica, *rtt);
@@ -191,12 +245,16 @@ impl Driver {
         if announced != self.announced {
             let texts = announced.iter().map(Multiaddr::to_string).collect();
             self.announced = announced;
-            self.shared.with(|replica, now| replica.set_addresses(texts, now));
+            self.shared
+                .with(|replica, now| replica.set_addresses(texts, now));
         }
     }
 
     /// Where we can be dialled, good for others to join at.
     pub(in crate::net) fn join_addresses(&self) -> Vec<String> {
-        self.announced.iter().map(|address| format!("{address}/p2p/{}", self.local)).collect()
+        self.announced
+            .iter()
+            .map(|address| format!("{address}/p2p/{}", self.local))
+            .collect()
     }
 }

@@ -46,12 +46,15 @@ const LONGEST_SEARCH_PAUSE: Duration = Duration::from_secs(60);
 impl Discovery {
     #[cfg(feature = "kad")]
     pub(super) fn new(config: &NetConfig) -> Self {
-        let search = protocol(config, "kad").ok().filter(|_| config.kad).map(|protocol| Search {
-            rendezvous: kad::RecordKey::new(&config.key.rendezvous(&config.mesh)),
-            protocol,
-            at: Duration::ZERO,
-            pause: FIRST_SEARCH_PAUSE,
-        });
+        let search = protocol(config, "kad")
+            .ok()
+            .filter(|_| config.kad)
+            .map(|protocol| Search {
+                rendezvous: kad::RecordKey::new(&config.key.rendezvous(&config.mesh)),
+                protocol,
+                at: Duration::ZERO,
+                pause: FIRST_SEARCH_PAUSE,
+            });
         Self { search }
     }
 
@@ -74,15 +77,30 @@ impl Discovery {
 impl Driver {
     /// What a peer says of itself: where it listens, and whether it takes part in the DHT.
     pub(super) fn on_identify(&mut self, event: identify::Event) {
-        let identify::Event::Received { connection_id, peer_id, info } = event else { return };
-        let (Some(replica), Some(&over)) = (replica_id(&peer_id), self.scopes.get(&connection_id)) else { return };
-        let addresses = info.listen_addrs.into_iter().map(|address| split_peer(address).0);
+        let identify::Event::Received {
+            connection_id,
+            peer_id,
+            info,
+        } = event
+        else {
+            return;
+        };
+        let (Some(replica), Some(&over)) = (replica_id(&peer_id), self.scopes.get(&connection_id))
+        else {
+            return;
+        };
+        let addresses = info
+            .listen_addrs
+            .into_iter()
+            .map(|address| split_peer(address).0);
         // Addresses that mean another host here would lead dials and the whole DHT astray.
         let addresses = addresses.filter(|address| Scope::of(address).holds_over(over));
         let addresses: Vec<Multiaddr> = addresses.take(MAX_IDENTIFIED).collect();
         #[cfg(feature = "kad")]
-        if let (Some(search), Some(kad)) = (&self.discovery.search, self.swarm.behaviour_mut().kad.as_mut())
-            && info.protocols.contains(&search.protocol)
+        if let (Some(search), Some(kad)) = (
+            &self.discovery.search,
+            self.swarm.behaviour_mut().kad.as_mut(),
+        ) && info.protocols.contains(&search.protocol)
         {
             for address in &addresses {
                 kad.add_address(&peer_id, address.clone());
@@ -94,11 +112,16 @@ impl Driver {
     #[cfg(feature = "mdns")]
     pub(super) fn on_mdns(&mut self, event: mdns::Event, now: Duration) {
         // `Expired` says only that an announcement was missed, never that somebody is gone.
-        let mdns::Event::Discovered(found) = event else { return };
-        let mut peers: std::collections::BTreeMap<_, Vec<Multiaddr>> = std::collections::BTreeMap::new();
+        let mdns::Event::Discovered(found) = event else {
+            return;
+        };
+        let mut peers: std::collections::BTreeMap<_, Vec<Multiaddr>> =
+            std::collections::BTreeMap::new();
         for (peer, address) in found {
             let address = split_peer(address).0;
-            if let Some(replica) = replica_id(&peer).filter(|_| Scope::of(&address) >= Scope::Private) {
+            if let Some(replica) =
+                replica_id(&peer).filter(|_| Scope::of(&address) >= Scope::Private)
+            {
                 peers.entry(replica).or_default().push(address);
             }
         }
@@ -119,7 +142,10 @@ impl Driver {
     /// Announces this node in the DHT and asks for the others, when that is due.
     #[cfg(feature = "kad")]
     pub(super) fn search(&mut self, now: Duration) {
-        let (Some(search), Some(kad)) = (&mut self.discovery.search, self.swarm.behaviour_mut().kad.as_mut()) else {
+        let (Some(search), Some(kad)) = (
+            &mut self.discovery.search,
+            self.swarm.behaviour_mut().kad.as_mut(),
+        ) else {
             return;
         };
         if search.at > now {
@@ -141,7 +167,9 @@ impl Driver {
     #[cfg(feature = "kad")]
     pub(super) fn on_kad(&mut self, event: kad::Event, now: Duration) {
         match event {
-            kad::Event::RoutingUpdated { is_new_peer: true, .. } => {
+            kad::Event::RoutingUpdated {
+                is_new_peer: true, ..
+            } => {
                 // Whoever is new knows others.
                 if let Some(search) = &mut self.discovery.search {
                     search.pause = FIRST_SEARCH_PAUSE;
@@ -149,10 +177,18 @@ impl Driver {
                 }
             }
             kad::Event::OutboundQueryProgressed {
-                result: kad::QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders { providers, .. })),
+                result:
+                    kad::QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders {
+                        providers,
+                        ..
+                    })),
                 ..
             } => {
-                for replica in providers.iter().filter_map(replica_id).filter(|replica| *replica != self.local) {
+                for replica in providers
+                    .iter()
+                    .filter_map(replica_id)
+                    .filter(|replica| *replica != self.local)
+                {
                     self.shared.count(|counters| counters.found_in_dht += 1);
                     self.care.found(replica, &[], FoundBy::Kad, now);
                     self.show(replica, now);

@@ -15,7 +15,11 @@ use crate::wire::Frame;
 impl Driver {
     /// Whether anybody gets it does not matter: what is lost here, anti-entropy repairs.
     pub(super) fn publish(&mut self, frame: &Bytes) {
-        let result = self.swarm.behaviour_mut().gossip.publish(self.topic.hash(), frame.to_vec());
+        let result = self
+            .swarm
+            .behaviour_mut()
+            .gossip
+            .publish(self.topic.hash(), frame.to_vec());
         match result {
             Ok(_) => self.shared.count(|counters| counters.frames_published += 1),
             Err(error) => {
@@ -27,21 +31,33 @@ impl Driver {
 
     pub(super) fn on_gossip(&mut self, event: Event, now: Duration) {
         match event {
-            Event::Message { propagation_source, message_id, message } => {
+            Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            } => {
                 self.on_message(propagation_source, &message_id, &message, now);
             }
             Event::Subscribed { peer_id, .. } => {
-                let Some(replica) = replica_id(&peer_id) else { return };
+                let Some(replica) = replica_id(&peer_id) else {
+                    return;
+                };
                 if !self.care.is_subscribed(replica) {
-                    let found_by = self.care.link(replica, now).map(|link| link.found_by.to_string());
+                    let found_by = self
+                        .care
+                        .link(replica, now)
+                        .map(|link| link.found_by.to_string());
                     tracing::info!(peer = %replica, found_by, "a peer came");
                 }
                 self.care.subscribed(replica, now);
-                self.shared.with(|proto, now| proto.handle(Input::PeerUp { peer: replica }, now));
+                self.shared
+                    .with(|proto, now| proto.handle(Input::PeerUp { peer: replica }, now));
                 self.show(replica, now);
             }
             Event::Unsubscribed { peer_id, .. } => {
-                let Some(replica) = replica_id(&peer_id) else { return };
+                let Some(replica) = replica_id(&peer_id) else {
+                    return;
+                };
                 self.peer_down(replica);
                 self.show(replica, now);
             }
@@ -63,7 +79,11 @@ impl Driver {
             None => MessageAcceptance::Ignore,
         };
         // Answered at once: gossipsub forwards nothing before. It says no when the message is too old.
-        let _ = self.swarm.behaviour_mut().gossip.report_message_validation_result(id, &source, acceptance);
+        let _ = self
+            .swarm
+            .behaviour_mut()
+            .gossip
+            .report_message_validation_result(id, &source, acceptance);
     }
 
     /// Decodes a frame and checks its signature, both before the replica's lock is taken.
@@ -73,12 +93,14 @@ impl Driver {
                 let beat = Duration::from_millis(frame.header().beat_ms.into());
                 self.care.heard(from, None, now);
                 self.care.heard(frame.header().replica, Some(beat), now);
-                self.shared.with(|replica, now| replica.handle(Input::Frame { from, frame }, now));
+                self.shared
+                    .with(|replica, now| replica.handle(Input::Frame { from, frame }, now));
                 MessageAcceptance::Accept
             }
             Err(error) => {
                 tracing::debug!(%from, %error, "a frame was rejected");
-                self.shared.count(|counters| counters.reject("frame", error.reason()));
+                self.shared
+                    .count(|counters| counters.reject("frame", error.reason()));
                 MessageAcceptance::Reject
             }
         }
@@ -86,7 +108,10 @@ impl Driver {
 
     #[cfg(feature = "faults")]
     fn is_lost(&self, from: ReplicaId) -> bool {
-        let lost = self.links.as_ref().is_some_and(|links| links.loses(from, self.local));
+        let lost = self
+            .links
+            .as_ref()
+            .is_some_and(|links| links.loses(from, self.local));
         if lost {
             self.shared.count(|counters| counters.frames_lost += 1);
         }

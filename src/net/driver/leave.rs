@@ -32,7 +32,9 @@ impl Driver {
 
     async fn until_alone(&mut self, deadline: Instant) {
         while self.swarm.connected_peers().next().is_some() {
-            let Ok(event) = timeout_at(deadline, self.swarm.select_next_some()).await else { return };
+            let Ok(event) = timeout_at(deadline, self.swarm.select_next_some()).await else {
+                return;
+            };
             self.on_event(event);
             self.carry_out();
         }

@@ -25,13 +25,24 @@ impl Driver {
             self.failed(to, id);
             return;
         }
-        let asked = self.swarm.behaviour_mut().sync.send_request(&peer, Ok(request));
+        let asked = self
+            .swarm
+            .behaviour_mut()
+            .sync
+            .send_request(&peer, Ok(request));
         self.asked.insert(asked, id);
     }
 
     pub(super) fn answer(&mut self, to: ReplicaId, id: RequestId, response: Response) {
-        let Some(channel) = self.answering.remove(&id) else { return };
-        match self.swarm.behaviour_mut().sync.send_response(channel, Ok(response)) {
+        let Some(channel) = self.answering.remove(&id) else {
+            return;
+        };
+        match self
+            .swarm
+            .behaviour_mut()
+            .sync
+            .send_response(channel, Ok(response))
+        {
             Ok(()) => self.shared.count(|counters| counters.requests_served += 1),
             Err(_) => tracing::debug!(peer = %to, "a peer went away before it was answered"),
         }
@@ -40,24 +51,44 @@ impl Driver {
     pub(super) fn on_sync(&mut self, event: Received, now: Duration) {
         match event {
             Event::Message { peer, message, .. } => {
-                let Some(from) = replica_id(&peer) else { return };
+                let Some(from) = replica_id(&peer) else {
+                    return;
+                };
                 match message {
-                    Message::Request { request, channel, .. } => self.on_request(from, request, channel, now),
-                    Message::Response { request_id, response } => {
-                        let Some(id) = self.asked.remove(&request_id) else { return };
+                    Message::Request {
+                        request, channel, ..
+                    } => self.on_request(from, request, channel, now),
+                    Message::Response {
+                        request_id,
+                        response,
+                    } => {
+                        let Some(id) = self.asked.remove(&request_id) else {
+                            return;
+                        };
                         self.on_response(from, id, response, now);
                     }
                 }
             }
-            Event::OutboundFailure { peer, request_id, error, .. } => {
+            Event::OutboundFailure {
+                peer,
+                request_id,
+                error,
+                ..
+            } => {
                 tracing::debug!(%peer, %error, "a question was not answered");
                 if let (Some(id), Some(to)) = (self.asked.remove(&request_id), replica_id(&peer)) {
                     self.failed(to, id);
                 }
             }
             // Refused questions are left unanswered on purpose, and were counted.
-            Event::InboundFailure { error: InboundFailure::ResponseOmission, .. } | Event::ResponseSent { .. } => {}
-            Event::InboundFailure { peer, error, .. } => tracing::debug!(%peer, %error, "an answer was not sent"),
+            Event::InboundFailure {
+                error: InboundFailure::ResponseOmission,
+                ..
+            }
+            | Event::ResponseSent { .. } => {}
+            Event::InboundFailure { peer, error, .. } => {
+                tracing::debug!(%peer, %error, "an answer was not sent")
+            }
         }
     }
 
@@ -78,24 +109,35 @@ impl Driver {
                 self.next_question += 1;
                 let id = RequestId(self.next_question);
                 self.answering.insert(id, channel);
-                self.shared.with(|replica, now| replica.handle(Input::Request { from, id, request }, now));
+                self.shared
+                    .with(|replica, now| replica.handle(Input::Request { from, id, request }, now));
             }
             Err(why) => {
                 tracing::debug!(peer = %from, why, "a question was refused");
-                self.shared.count(|counters| counters.reject("request", why));
+                self.shared
+                    .count(|counters| counters.reject("request", why));
             }
         }
     }
 
-    fn on_response(&mut self, from: ReplicaId, id: RequestId, response: Result<Response, Refused>, now: Duration) {
+    fn on_response(
+        &mut self,
+        from: ReplicaId,
+        id: RequestId,
+        response: Result<Response, Refused>,
+        now: Duration,
+    ) {
         match response {
             Ok(response) => {
                 self.care.heard(from, None, now);
-                self.shared.with(|replica, now| replica.handle(Input::Response { from, id, response }, now));
+                self.shared.with(|replica, now| {
+                    replica.handle(Input::Response { from, id, response }, now)
+                });
             }
             Err(why) => {
                 tracing::debug!(peer = %from, why, "an answer was refused");
-                self.shared.count(|counters| counters.reject("response", why));
+                self.shared
+                    .count(|counters| counters.reject("response", why));
                 self.failed(from, id);
             }
         }
@@ -103,6 +145,7 @@ impl Driver {
 
     fn failed(&mut self, to: ReplicaId, id: RequestId) {
         self.shared.count(|counters| counters.requests_failed += 1);
-        self.shared.with(|replica, now| replica.handle(Input::RequestFailed { to, id }, now));
+        self.shared
+            .with(|replica, now| replica.handle(Input::RequestFailed { to, id }, now));
     }
 }

@@ -26,7 +26,11 @@ pub(in crate::net) struct Faulty<T> {
 
 impl<T> Faulty<T> {
     pub(in crate::net) fn new(inner: T, links: Links, local: ReplicaId) -> Self {
-        Self { inner, links, local }
+        Self {
+            inner,
+            links,
+            local,
+        }
     }
 
     /// Who listens at an address: as far as registered the real one, not the one a dialler hopes to find.
@@ -51,7 +55,11 @@ where
     type ListenerUpgrade = BoxFuture<'static, io::Result<Self::Output>>;
     type Dial = BoxFuture<'static, io::Result<Self::Output>>;
 
-    fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<io::Error>> {
+    fn listen_on(
+        &mut self,
+        id: ListenerId,
+        address: Multiaddr,
+    ) -> Result<(), TransportError<io::Error>> {
         self.inner.listen_on(id, address)
     }
 
@@ -59,10 +67,16 @@ where
         self.inner.remove_listener(id)
     }
 
-    fn dial(&mut self, address: Multiaddr, options: DialOpts) -> Result<Self::Dial, TransportError<io::Error>> {
+    fn dial(
+        &mut self,
+        address: Multiaddr,
+        options: DialOpts,
+    ) -> Result<Self::Dial, TransportError<io::Error>> {
         let owner = self.owner(&address);
         let dial = self.inner.dial(address, options)?;
-        let Some(owner) = owner else { return Ok(dial.map_ok(Either::Left).boxed()) };
+        let Some(owner) = owner else {
+            return Ok(dial.map_ok(Either::Left).boxed());
+        };
         let mut line = self.links.line(self.local, owner);
         let dial = async move {
             line.connect().await?;

@@ -28,13 +28,18 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(condition: watch::Receiver<Condition>, number: u64, outward: usize) -> Self {
-        Self { condition, number, outward }
+        Self {
+            condition,
+            number,
+            outward,
+        }
     }
 
     /// Resolves when a connection can be made; fails while the link is cut.
     pub(super) async fn connect(&mut self) -> io::Result<()> {
         // A cut while the dial hangs ends it.
-        self.until(|condition| condition.cut || condition.held == [false; 2]).await;
+        self.until(|condition| condition.cut || condition.held == [false; 2])
+            .await;
         let condition = *self.condition.borrow();
         if condition.cut {
             return Err(io::ErrorKind::ConnectionRefused.into());
@@ -51,7 +56,8 @@ impl Line {
     /// Resolves when what goes this way may pass: `false` when nothing ever will.
     async fn open(&mut self, direction: usize) -> bool {
         let number = self.number;
-        self.until(|condition| !condition.held[direction] || condition.stranded >= number).await;
+        self.until(|condition| !condition.held[direction] || condition.stranded >= number)
+            .await;
         self.condition.borrow().stranded < number
     }
 
@@ -85,15 +91,26 @@ pub(super) async fn relay(far: Near, stream: impl AsyncRead + AsyncWrite + Unpin
 
 /// Carries one direction. Ends when its source has ended, and passes that on only if the line lets it: the
 /// death of a machine behind a dead line stays unknown.
-async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, mut line: Line, direction: usize) {
+async fn pump(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut line: Line,
+    direction: usize,
+) {
     let (sender, mut held) = mpsc::channel::<(Instant, Vec<u8>)>(HELD_CHUNKS);
     let timing = line.clone();
     let read = async move {
         loop {
             let mut chunk = vec![0; CHUNK_BYTES];
-            let Ok(bytes @ 1..) = from.read(&mut chunk).await else { break };
+            let Ok(bytes @ 1..) = from.read(&mut chunk).await else {
+                break;
+            };
             chunk.truncate(bytes);
-            if sender.send((Instant::now() + timing.delay(), chunk)).await.is_err() {
+            if sender
+                .send((Instant::now() + timing.delay(), chunk))
+                .await
+                .is_err()
+            {
                 break;
             }
         }
@@ -128,7 +145,11 @@ impl Near {
 }
 
 impl AsyncRead for Near {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(bytes);
         let read = Pin::new(&mut self.0).poll_read(context, &mut buffer);
         read.map_ok(|()| buffer.filled().len())
@@ -136,7 +157,11 @@ impl AsyncRead for Near {
 }
 
 impl AsyncWrite for Near {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(context, bytes)
     }
 
@@ -171,11 +196,20 @@ mod tests {
     }
 
     fn connected() -> Bench {
-        let (a, b) = (ReplicaId::from_public_key([1; 32]), ReplicaId::from_public_key([2; 32]));
+        let (a, b) = (
+            ReplicaId::from_public_key([1; 32]),
+            ReplicaId::from_public_key([2; 32]),
+        );
         let links = Links::new();
         let ((at_a, far), (stream, at_b)) = (Near::pair(), Near::pair());
         tokio::spawn(relay(far, stream, links.line(a, b)));
-        Bench { links, a, b, at_a, at_b }
+        Bench {
+            links,
+            a,
+            b,
+            at_a,
+            at_b,
+        }
     }
 
     async fn arrives(from: &mut Near, to: &mut Near) -> bool {
@@ -189,12 +223,28 @@ mod tests {
         let mut bench = connected();
         assert!(arrives(&mut bench.at_a, &mut bench.at_b).await);
         bench.links.stall_one_way(bench.a, bench.b);
-        assert!(arrives(&mut bench.at_b, &mut bench.at_a).await, "the other way is open");
-        bench.at_a.write_all(b"y").await.expect("the pipe takes a byte");
+        assert!(
+            arrives(&mut bench.at_b, &mut bench.at_a).await,
+            "the other way is open"
+        );
+        bench
+            .at_a
+            .write_all(b"y")
+            .await
+            .expect("the pipe takes a byte");
         let mut byte = [0];
-        assert!(timeout(SHORT, bench.at_b.read(&mut byte)).await.is_err(), "it is held");
+        assert!(
+            timeout(SHORT, bench.at_b.read(&mut byte)).await.is_err(),
+            "it is held"
+        );
         bench.links.release(bench.a, bench.b);
-        assert_eq!(timeout(LONG, bench.at_b.read(&mut byte)).await.expect("in time").expect("what was held"), 1);
+        assert_eq!(
+            timeout(LONG, bench.at_b.read(&mut byte))
+                .await
+                .expect("in time")
+                .expect("what was held"),
+            1
+        );
     }
 
     #[tokio::test]
@@ -216,7 +266,10 @@ mod tests {
         let mut byte = [0];
         let end = timeout(SHORT, bench.at_b.read(&mut byte)).await;
         assert!(end.is_err(), "nothing may arrive, not even an end");
-        assert!(bench.links.line(bench.b, bench.a).connect().await.is_ok(), "new connections work");
+        assert!(
+            bench.links.line(bench.b, bench.a).connect().await.is_ok(),
+            "new connections work"
+        );
     }
 
     #[tokio::test]

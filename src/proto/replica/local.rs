@@ -9,7 +9,8 @@ use super::super::view::mono_ms;
 use super::{Replica, ms};
 use crate::crdt::{Content, Delta, Dot, Hlc, HybridClock, MAX_NAMED_DOTS, OriginMap};
 use crate::model::{
-    AttributeError, Incarnation, Key, MAX_ADDRESSES, NodeRecord, Policy, Source, SourceDown, SpaceId, Value,
+    AttributeError, Incarnation, Key, MAX_ADDRESSES, NodeRecord, Policy, Source, SourceDown,
+    SpaceId, Value,
 };
 use crate::wire::{Frame, Header, Kind, MAX_FRAME_BYTES};
 
@@ -84,24 +85,34 @@ impl Replica {
     ///
     /// # Errors
     /// See [`WriteError`].
-    pub fn write(&mut self, entries: Vec<(Key, Option<Value>)>, how: Write, now: Now) -> Result<usize, WriteError> {
+    pub fn write(
+        &mut self,
+        entries: Vec<(Key, Option<Value>)>,
+        how: Write,
+        now: Now,
+    ) -> Result<usize, WriteError> {
         self.advance(now);
         self.may_write()?;
         let own = &self.store.own().map;
         let differs = |key: &Key, value: &Option<Value>| {
             let held = own.get(key).filter(|entry| !entry.is_tombstone());
-            held.map(|entry| (entry.value(), entry.source())) != value.as_ref().map(|value| (Some(value), how.source))
+            held.map(|entry| (entry.value(), entry.source()))
+                != value.as_ref().map(|value| (Some(value), how.source))
         };
-        let changes: Vec<(Key, Option<Value>)> =
-            entries.into_iter().filter(|(key, value)| differs(key, value)).collect();
-        let added = changes
-            .iter()
-            .filter(|(key, value)| value.is_some() && own.get(key).is_none_or(|entry| entry.is_tombstone()));
+        let changes: Vec<(Key, Option<Value>)> = entries
+            .into_iter()
+            .filter(|(key, value)| differs(key, value))
+            .collect();
+        let added = changes.iter().filter(|(key, value)| {
+            value.is_some() && own.get(key).is_none_or(|entry| entry.is_tombstone())
+        });
         let limit = self.config.limits.entries_per_origin;
         if own.len() + added.count() > limit {
             return Err(WriteError::Full { limit });
         }
-        let shared = changes.iter().any(|(key, _)| key.policy() == Policy::LatestWriter);
+        let shared = changes
+            .iter()
+            .any(|(key, _)| key.policy() == Policy::LatestWriter);
         if let Some(ahead_ms) = self.own.clock_off_ms.filter(|_| shared) {
             return Err(WriteError::ClockOff { ahead_ms });
         }
@@ -127,19 +138,35 @@ impl Replica {
     ) -> Result<(usize, usize), WriteError> {
         let wanted: std::collections::BTreeMap<Key, Value> = entries.into_iter().collect();
         let missing = self.own(space, source).into_iter().map(|(key, _)| key);
-        let withdrawn: Vec<_> = missing.filter(|key| !wanted.contains_key(key)).map(|key| (key, None)).collect();
+        let withdrawn: Vec<_> = missing
+            .filter(|key| !wanted.contains_key(key))
+            .map(|key| (key, None))
+            .collect();
         let count = withdrawn.len();
         let written = wanted.into_iter().map(|(key, value)| (key, Some(value)));
         let all = withdrawn.into_iter().chain(written).collect();
-        let changed = self.write(all, Write { source, restate: true }, now)?;
+        let changed = self.write(
+            all,
+            Write {
+                source,
+                restate: true,
+            },
+            now,
+        )?;
         Ok((changed - count, count))
     }
 
     /// Own entries of `source` in `space`, ordered by key.
     pub fn own(&self, space: SpaceId, source: Source) -> Vec<(Key, Value)> {
-        let mine = self.store.own().map.live().filter(|(key, entry)| key.space() == space && entry.source() == source);
-        let mut own: Vec<(Key, Value)> =
-            mine.filter_map(|(key, entry)| Some((key.clone(), entry.value()?.clone()))).collect();
+        let mine = self
+            .store
+            .own()
+            .map
+            .live()
+            .filter(|(key, entry)| key.space() == space && entry.source() == source);
+        let mut own: Vec<(Key, Value)> = mine
+            .filter_map(|(key, entry)| Some((key.clone(), entry.value()?.clone())))
+            .collect();
         own.sort_unstable();
         own
     }
@@ -177,17 +204,30 @@ impl Replica {
     ///
     /// # Errors
     /// See [`WriteError`].
-    pub fn mark_source(&mut self, source: Source, silent_for: Option<Duration>, now: Now) -> Result<(), WriteError> {
+    pub fn mark_source(
+        &mut self,
+        source: Source,
+        silent_for: Option<Duration>,
+        now: Now,
+    ) -> Result<(), WriteError> {
         self.advance(now);
         self.may_write()?;
-        let known = self.own.record.down.iter().any(|down| down.source == source);
+        let known = self
+            .own
+            .record
+            .down
+            .iter()
+            .any(|down| down.source == source);
         if known == silent_for.is_some() {
             return Ok(());
         }
         self.own.record.down.retain(|down| down.source != source);
         if let Some(silent_for) = silent_for {
             let since = mono_ms(now).saturating_sub(ms(silent_for));
-            self.own.record.down.push(SourceDown { source, since_up_ms: u64::try_from(since).unwrap_or_default() });
+            self.own.record.down.push(SourceDown {
+                source,
+                since_up_ms: u64::try_from(since).unwrap_or_default(),
+            });
         }
         self.write_record();
         Ok(())
@@ -232,8 +272,16 @@ impl Replica {
 
     fn write_record(&mut self) {
         let key = self.store.record_key().clone();
-        let value = Value::encode(&self.own.record).expect("a record's parts are bounded well below 4096 bytes");
-        self.put(key, Some(value), Write { source: Source::API, restate: false });
+        let value = Value::encode(&self.own.record)
+            .expect("a record's parts are bounded well below 4096 bytes");
+        self.put(
+            key,
+            Some(value),
+            Write {
+                source: Source::API,
+                restate: false,
+            },
+        );
     }
 
     fn may_write(&self) -> Result<(), WriteError> {
@@ -249,11 +297,13 @@ impl Replica {
     fn make_room(&mut self, changes: &[(Key, Option<Value>)]) {
         let own = &self.store.own().map;
         let published = self.own.published;
-        let withdraws = changes
-            .iter()
-            .any(|(key, value)| value.is_none() && own.get(key).is_some_and(|entry| entry.seq() > published));
+        let withdraws = changes.iter().any(|(key, value)| {
+            value.is_none() && own.get(key).is_some_and(|entry| entry.seq() > published)
+        });
         let size = |(key, value): &(Key, Option<Value>)| {
-            ENTRY_BYTES + key.name().len() + value.as_ref().map_or(0, |value| value.as_bytes().len())
+            ENTRY_BYTES
+                + key.name().len()
+                + value.as_ref().map_or(0, |value| value.as_bytes().len())
         };
         let new: usize = changes.iter().map(size).sum();
         if withdraws || self.own.batch_bytes + new > BATCH_BYTES {
@@ -265,7 +315,11 @@ impl Replica {
     fn put(&mut self, key: Key, value: Option<Value>, how: Write) {
         let (hlc, over) = self.stamp(&key, value.as_ref(), how);
         let tombstone = value.is_none();
-        let content = Content { value, source: how.source, over };
+        let content = Content {
+            value,
+            source: how.source,
+            over,
+        };
         let seq = self.store.own_mut().map.write(key.clone(), hlc, content);
         if tombstone {
             let now = mono_ms(self.now);
@@ -276,16 +330,31 @@ impl Replica {
 
     /// The stamp of a write, and the held-back writes it is made over.
     #[allow(clippy::box_collection)]
-    fn stamp(&mut self, key: &Key, value: Option<&Value>, how: Write) -> (Hlc, Option<Box<Vec<Dot>>>) {
+    fn stamp(
+        &mut self,
+        key: &Key,
+        value: Option<&Value>,
+        how: Write,
+    ) -> (Hlc, Option<Box<Vec<Dot>>>) {
         let wall_ms = self.now.wall_ms;
         if key.policy() != Policy::LatestWriter {
             return (self.own.clock.tick(wall_ms, Hlc::ZERO), None);
         }
         let (shown, held) = self.view.stamps(&self.store, key, self.now);
-        let mut over: Vec<Dot> = held.iter().map(|stamp| stamp.dot()).take(MAX_NAMED_DOTS).collect();
+        let mut over: Vec<Dot> = held
+            .iter()
+            .map(|stamp| stamp.dot())
+            .take(MAX_NAMED_DOTS)
+            .collect();
         if value.is_none() {
             // Withdrawn, but what it was made over stays named.
-            over = self.store.own().map.get(key).map(|entry| entry.over().to_vec()).unwrap_or_default();
+            over = self
+                .store
+                .own()
+                .map
+                .get(key)
+                .map(|entry| entry.over().to_vec())
+                .unwrap_or_default();
         }
         let over = (!over.is_empty()).then(|| Box::new(over));
         let known = self.store.own().map.get(key).is_some();
@@ -315,7 +384,13 @@ impl Replica {
         self.own.batch_bytes = 0;
         if fits {
             self.counters.entries_published += page.entries.len() as u64;
-            let delta = Delta { incarnation, base, upto, reset: None, entries: page.entries };
+            let delta = Delta {
+                incarnation,
+                base,
+                upto,
+                reset: None,
+                entries: page.entries,
+            };
             self.publish(Kind::Delta, Some(delta));
         } else {
             self.publish(Kind::Beat, None);
@@ -338,7 +413,11 @@ impl Replica {
         if self.own.silent() {
             return i64::MAX;
         }
-        let settle = if self.own.settled.is_none() { self.own.started_at + SETTLE_MS } else { i64::MAX };
+        let settle = if self.own.settled.is_none() {
+            self.own.started_at + SETTLE_MS
+        } else {
+            i64::MAX
+        };
         settle.min(self.own.last_frame_at + self.beat_ms())
     }
 
@@ -398,7 +477,10 @@ impl Replica {
         let mut entries: Vec<_> = old.live().collect();
         entries.sort_by_key(|(_, entry)| entry.seq());
         for (key, entry) in entries {
-            self.store.own_mut().map.write(key.clone(), entry.hlc(), entry.content().clone());
+            self.store
+                .own_mut()
+                .map
+                .write(key.clone(), entry.hlc(), entry.content().clone());
             self.view.refresh(&self.store, Store::OWN, key, self.now);
         }
         if self.own.settled.is_some() {
@@ -410,7 +492,11 @@ impl Replica {
     /// Compares our clock with the peers'. Without a majority against it a clock is not at fault.
     pub(super) fn check_clock(&mut self) {
         let drift = ms(self.config.timing.max_clock_drift);
-        let ahead = self.sync.median_skew().map(|median| -median).filter(|ahead| ahead.abs() > drift);
+        let ahead = self
+            .sync
+            .median_skew()
+            .map(|median| -median)
+            .filter(|ahead| ahead.abs() > drift);
         match (self.own.clock_off_ms, ahead) {
             (None, Some(ahead_ms)) => self.report(Report::ClockOff { ahead_ms }),
             (Some(_), None) => self.report(Report::ClockAgrees),

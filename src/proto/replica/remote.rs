@@ -7,7 +7,9 @@ use super::super::view::mono_ms;
 use super::{Replica, ms};
 use crate::crdt::Delta;
 use crate::model::ReplicaId;
-use crate::wire::{About, Answer, Body, Digest, Frame, HeadInfo, Kind, Part, Response, SignedHeader};
+use crate::wire::{
+    About, Answer, Body, Digest, Frame, HeadInfo, Kind, Part, Response, SignedHeader,
+};
 
 /// Answers that took longer than this many ms say too little about the other's wall clock.
 const MAX_SKEW_ROUND_TRIP_MS: i64 = 2_000;
@@ -17,7 +19,9 @@ impl Replica {
         self.counters.frames_received += 1;
         let (signed, body) = frame.into_parts();
         let header = signed.header().clone();
-        let Some((index, later)) = self.note_header(signed) else { return };
+        let Some((index, later)) = self.note_header(signed) else {
+            return;
+        };
         let mono = mono_ms(self.now);
         let origin = self.store.get_mut(index);
         if later && header.kind != Kind::Leave {
@@ -35,7 +39,8 @@ impl Replica {
         if header.head() > head {
             // Whoever handed it over may lack the same; the origin itself has it, so it is asked first.
             self.sync.want(header.replica, header.head(), from);
-            self.sync.want(header.replica, header.head(), header.replica);
+            self.sync
+                .want(header.replica, header.head(), header.replica);
         }
     }
 
@@ -63,12 +68,17 @@ impl Replica {
                 self.report_rarely("origins", Report::Full { limit: "origins" });
                 return None;
             }
-            if !self.graves.lift(header.replica, header.incarnation, header.frame) {
+            if !self
+                .graves
+                .lift(header.replica, header.incarnation, header.frame)
+            {
                 self.counters.reject("grave");
                 return None;
             }
         }
-        let index = self.store.find_or_add(header.replica, header.incarnation, mono);
+        let index = self
+            .store
+            .find_or_add(header.replica, header.incarnation, mono);
         let before = self.store.get(index).left();
         let news = self.store.get_mut(index).note(signed, mono);
         match &news {
@@ -98,12 +108,21 @@ impl Replica {
 
     /// Applies a delta of another origin.
     fn apply(&mut self, index: OriginIndex, delta: Delta) {
-        assert_ne!(index, Store::OWN, "a delta of our own origin is never applied");
+        assert_ne!(
+            index,
+            Store::OWN,
+            "a delta of our own origin is never applied"
+        );
         let limit = self.config.limits.entries_per_origin;
         let origin = self.store.get_mut(index);
         if origin.map.len().max(delta.entries.len()) > limit {
             self.counters.reject("entries");
-            self.report_rarely("entries_per_origin", Report::Full { limit: "entries_per_origin" });
+            self.report_rarely(
+                "entries_per_origin",
+                Report::Full {
+                    limit: "entries_per_origin",
+                },
+            );
             return;
         }
         let outcome = origin.accept(delta, self.config.limits.pending_ranges, mono_ms(self.now));
@@ -168,10 +187,15 @@ impl Replica {
         let round_trip = mono - sent_at;
         if round_trip <= MAX_SKEW_ROUND_TRIP_MS {
             let wall = |wall_ms: u64| i64::try_from(wall_ms).unwrap_or(i64::MAX / 4);
-            self.sync.set_skew(from, wall(about.wall_ms) - (wall(self.now.wall_ms) - round_trip / 2));
+            self.sync.set_skew(
+                from,
+                wall(about.wall_ms) - (wall(self.now.wall_ms) - round_trip / 2),
+            );
             self.check_clock();
         }
-        let Some(index) = self.store.find(from).filter(|index| *index != Store::OWN) else { return };
+        let Some(index) = self.store.find(from).filter(|index| *index != Store::OWN) else {
+            return;
+        };
         let origin = self.store.get_mut(index);
         if origin.map.incarnation() == about.incarnation && !origin.left() {
             let up = i64::try_from(about.up_ms).unwrap_or(i64::MAX / 4);
@@ -192,10 +216,13 @@ impl Replica {
     ) {
         let last = heads.last().map(|info| info.replica);
         let mut differs = self.note_heads(from, &heads, Some(sent_at));
-        let listed: std::collections::BTreeSet<ReplicaId> = heads.iter().map(|info| info.replica).collect();
+        let listed: std::collections::BTreeSet<ReplicaId> =
+            heads.iter().map(|info| info.replica).collect();
         let unlisted = self.store.after(after).map(|origin| origin.replica);
         let unlisted = unlisted.take_while(|replica| !more || Some(*replica) <= last);
-        let unlisted: Vec<ReplicaId> = unlisted.filter(|replica| !listed.contains(replica)).collect();
+        let unlisted: Vec<ReplicaId> = unlisted
+            .filter(|replica| !listed.contains(replica))
+            .collect();
         for origin in unlisted {
             differs = true;
             self.sync.offer(from, origin);
@@ -213,7 +240,12 @@ impl Replica {
 
     /// Wants what the heads show that we lack, and offers what they show that the peer lacks. `answered`:
     /// when the question was sent that they answer. Says whether there was any difference.
-    pub(super) fn note_heads(&mut self, from: ReplicaId, heads: &[HeadInfo], answered: Option<i64>) -> bool {
+    pub(super) fn note_heads(
+        &mut self,
+        from: ReplicaId,
+        heads: &[HeadInfo],
+        answered: Option<i64>,
+    ) -> bool {
         let mono = mono_ms(self.now);
         let forget = ms(self.config.timing.forget_after);
         let mut differs = false;
@@ -222,8 +254,12 @@ impl Replica {
                 self.counters.reject("shard");
                 continue;
             }
-            let age = info.alive.map(|alive| i64::try_from(alive.age_ms).unwrap_or(i64::MAX / 4));
-            if age.is_some_and(|age| age >= forget) || self.graves.holds(info.replica, info.head.incarnation) {
+            let age = info
+                .alive
+                .map(|alive| i64::try_from(alive.age_ms).unwrap_or(i64::MAX / 4));
+            if age.is_some_and(|age| age >= forget)
+                || self.graves.holds(info.replica, info.head.incarnation)
+            {
                 continue;
             }
             let Some(index) = self.store.find(info.replica) else {
@@ -233,10 +269,18 @@ impl Replica {
             };
             let ours = self.head_info(index);
             let same_life = ours.head.incarnation == info.head.incarnation;
-            if let (Some(sent_at), Some(alive), true) = (answered, info.alive, same_life && index != Store::OWN) {
+            if let (Some(sent_at), Some(alive), true) =
+                (answered, info.alive, same_life && index != Store::OWN)
+            {
                 let up = i64::try_from(alive.up_ms).unwrap_or(i64::MAX / 4);
                 let age = age.unwrap_or_default();
-                self.store.get_mut(index).lease.anchor(mono, sent_at, age, up, info.replica == from);
+                self.store.get_mut(index).lease.anchor(
+                    mono,
+                    sent_at,
+                    age,
+                    up,
+                    info.replica == from,
+                );
                 self.restand(index);
             }
             if is_ahead(info, &ours) {
@@ -257,7 +301,9 @@ impl Replica {
             return;
         }
         let header = part.header.header().clone();
-        let Some((index, _)) = self.note_header(part.header.clone()) else { return };
+        let Some((index, _)) = self.note_header(part.header.clone()) else {
+            return;
+        };
         let mono = mono_ms(self.now);
         let origin = self.store.get_mut(index);
         if origin.map.incarnation() != header.incarnation {
@@ -265,7 +311,13 @@ impl Replica {
         }
         if let Some(alive) = part.alive.filter(|_| !origin.left()) {
             let bounded = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX / 4);
-            origin.lease.anchor(mono, sent_at, bounded(alive.age_ms), bounded(alive.up_ms), false);
+            origin.lease.anchor(
+                mono,
+                sent_at,
+                bounded(alive.age_ms),
+                bounded(alive.up_ms),
+                false,
+            );
             self.restand(index);
         }
         match self.sync.stage(from, part) {
@@ -274,7 +326,12 @@ impl Replica {
             Progress::Staged => {}
             Progress::Full => {
                 self.counters.reject("staged");
-                self.report_rarely("staged_entries", Report::Full { limit: "staged_entries" });
+                self.report_rarely(
+                    "staged_entries",
+                    Report::Full {
+                        limit: "staged_entries",
+                    },
+                );
             }
         }
         let head = self.store.get(index).head();

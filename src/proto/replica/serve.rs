@@ -7,8 +7,8 @@ use super::{Replica, ms};
 use crate::crdt::Page;
 use crate::model::ReplicaId;
 use crate::wire::{
-    About, Answer, HeadInfo, Kind, MAX_HEADS_PER_MESSAGE, PART_BUDGET_BYTES, Part, Request, Response, SignedHeader,
-    Want,
+    About, Answer, HeadInfo, Kind, MAX_HEADS_PER_MESSAGE, PART_BUDGET_BYTES, Part, Request,
+    Response, SignedHeader, Want,
 };
 
 /// What a part takes besides its entries: a signed header and some numbers.
@@ -32,7 +32,11 @@ impl Replica {
             up_ms: u64::try_from(mono_ms(now)).unwrap_or_default(),
             wall_ms: now.wall_ms,
         };
-        self.outbox.push_back(Output::Respond { to: from, id, response: Response { about, answer } });
+        self.outbox.push_back(Output::Respond {
+            to: from,
+            id,
+            response: Response { about, answer },
+        });
     }
 
     /// What we have of one origin, as we tell it.
@@ -42,7 +46,12 @@ impl Replica {
             return info;
         }
         let (left, settled) = self.own_standing();
-        HeadInfo { alive: None, left, settled, ..info }
+        HeadInfo {
+            alive: None,
+            left,
+            settled,
+            ..info
+        }
     }
 
     /// Who has been silent for `forget_after` is not told of, so that it is forgotten everywhere.
@@ -51,7 +60,10 @@ impl Replica {
         let forget = ms(self.config.timing.forget_after);
         let mut heads = Vec::new();
         for origin in self.store.after(after) {
-            let index = self.store.find(origin.replica).expect("an origin of the store is in the store");
+            let index = self
+                .store
+                .find(origin.replica)
+                .expect("an origin of the store is in the store");
             if index != Store::OWN && origin.lease.age(mono) >= forget {
                 continue;
             }
@@ -71,7 +83,9 @@ impl Replica {
                 return Answer::Parts { parts, more: true };
             }
             budget -= PART_OVERHEAD_BYTES;
-            let Some((part, bytes)) = self.part(from, want, budget) else { continue };
+            let Some((part, bytes)) = self.part(from, want, budget) else {
+                continue;
+            };
             let complete = part.upto.is_some() || want.replica == from;
             budget = budget.saturating_sub(bytes);
             self.counters.entries_served += part.entries.len() as u64;
@@ -92,9 +106,25 @@ impl Replica {
         let header = self.header(index)?;
         let origin = self.store.get(index);
         let (map, head) = (&origin.map, origin.head());
-        let alive = if index == Store::OWN { None } else { origin.lease.alive(mono_ms(self.now)) };
+        let alive = if index == Store::OWN {
+            None
+        } else {
+            origin.lease.alive(mono_ms(self.now))
+        };
         let part = |reset, base, after, upto, page: Page| {
-            Some((Part { header, shard: 0, reset, base, after, upto, alive, entries: page.entries }, page.bytes))
+            Some((
+                Part {
+                    header,
+                    shard: 0,
+                    reset,
+                    base,
+                    after,
+                    upto,
+                    alive,
+                    entries: page.entries,
+                },
+                page.bytes,
+            ))
         };
         if want.replica == from {
             // Its own entries are never sent back to it; that there is a later life of it, it must know.
@@ -103,7 +133,11 @@ impl Replica {
         if want.head.incarnation > head.incarnation {
             return None;
         }
-        let known = if want.head.incarnation == head.incarnation { want.head.seq } else { 0 };
+        let known = if want.head.incarnation == head.incarnation {
+            want.head.seq
+        } else {
+            0
+        };
         if known >= head.seq {
             return part(None, head.seq, head.seq, Some(head.seq), Page::default());
         }

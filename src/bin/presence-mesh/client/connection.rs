@@ -47,23 +47,44 @@ impl Connection {
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_per_read(Some(SILENCE_TIMEOUT))
             .user_agent(concat!("presence-mesh/", env!("CARGO_PKG_VERSION")));
-        Self { address: address.to_owned(), agent: config.build().into() }
+        Self {
+            address: address.to_owned(),
+            agent: config.build().into(),
+        }
     }
 
     /// # Errors
     /// With exit code 3 when nobody answers, 4 when there is no such thing, 1 otherwise.
     pub fn get(&self, path: &str) -> anyhow::Result<Reply> {
-        let request = self.agent.get(self.url(path)).config().timeout_global(Some(ANSWER_TIMEOUT)).build();
+        let request = self
+            .agent
+            .get(self.url(path))
+            .config()
+            .timeout_global(Some(ANSWER_TIMEOUT))
+            .build();
         let response = self.answered(request.call())?;
         let mut response = accepted(response)?;
-        let body = response.body_mut().with_config().limit(MAX_BODY_BYTES).read_to_string();
-        Ok(Reply { body: body.context("the answer broke off").map_err(|error| exit::not_ready(format!("{error:#}")))? })
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(MAX_BODY_BYTES)
+            .read_to_string();
+        Ok(Reply {
+            body: body
+                .context("the answer broke off")
+                .map_err(|error| exit::not_ready(format!("{error:#}")))?,
+        })
     }
 
     /// # Errors
     /// As [`Connection::get`].
     pub fn put(&self, path: &str, body: &str) -> anyhow::Result<()> {
-        let request = self.agent.put(self.url(path)).config().timeout_global(Some(ANSWER_TIMEOUT)).build();
+        let request = self
+            .agent
+            .put(self.url(path))
+            .config()
+            .timeout_global(Some(ANSWER_TIMEOUT))
+            .build();
         let response = self.answered(request.content_type("application/json").send(body))?;
         accepted(response).map(drop)
     }
@@ -71,7 +92,12 @@ impl Connection {
     /// # Errors
     /// As [`Connection::get`].
     pub fn delete(&self, path: &str) -> anyhow::Result<()> {
-        let request = self.agent.delete(self.url(path)).config().timeout_global(Some(ANSWER_TIMEOUT)).build();
+        let request = self
+            .agent
+            .delete(self.url(path))
+            .config()
+            .timeout_global(Some(ANSWER_TIMEOUT))
+            .build();
         let response = self.answered(request.call())?;
         accepted(response).map(drop)
     }
@@ -80,21 +106,36 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Connection::get`]; each event, when the stream broke off.
-    pub fn stream(&self, path: &str) -> anyhow::Result<impl Iterator<Item = anyhow::Result<StreamEvent>>> {
-        let request = self.agent.get(self.url(path)).config().timeout_recv_response(Some(ANSWER_TIMEOUT)).build();
+    pub fn stream(
+        &self,
+        path: &str,
+    ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<StreamEvent>>> {
+        let request = self
+            .agent
+            .get(self.url(path))
+            .config()
+            .timeout_recv_response(Some(ANSWER_TIMEOUT))
+            .build();
         let response = self.answered(request.call())?;
         let response = accepted(response)?;
-        Ok(Events { lines: BufReader::new(response.into_body().into_reader()) })
+        Ok(Events {
+            lines: BufReader::new(response.into_body().into_reader()),
+        })
     }
 
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    fn answered(&self, result: Result<Response<Body>, ureq::Error>) -> anyhow::Result<Response<Body>> {
+    fn answered(
+        &self,
+        result: Result<Response<Body>, ureq::Error>,
+    ) -> anyhow::Result<Response<Body>> {
         result.map_err(|error| {
             let address = &self.address;
-            exit::not_ready(format!("no node answers at {address} ({error}): is it running? --http names another"))
+            exit::not_ready(format!(
+                "no node answers at {address} ({error}): is it running? --http names another"
+            ))
         })
     }
 }
@@ -118,7 +159,10 @@ impl<R: std::io::Read> Iterator for Events<R> {
                 Ok(_) => {}
             }
             let text = line.trim_end_matches(['\r', '\n']);
-            match text.split_once(':').map(|(field, rest)| (field, rest.strip_prefix(' ').unwrap_or(rest))) {
+            match text
+                .split_once(':')
+                .map(|(field, rest)| (field, rest.strip_prefix(' ').unwrap_or(rest)))
+            {
                 Some(("event", name)) => name.clone_into(&mut event.name),
                 Some(("data", data)) => {
                     if !event.data.is_empty() {
@@ -141,8 +185,8 @@ fn accepted(mut response: Response<Body>) -> anyhow::Result<Response<Body>> {
         return Ok(response);
     }
     let body = response.body_mut().read_to_string().unwrap_or_default();
-    let detail =
-        serde_json::from_str::<ProblemObject>(&body).map_or_else(|_| status.to_string(), |problem| problem.detail);
+    let detail = serde_json::from_str::<ProblemObject>(&body)
+        .map_or_else(|_| status.to_string(), |problem| problem.detail);
     Err(match status.as_u16() {
         404 => exit::not_found(detail),
         503 => exit::not_ready(detail),
@@ -157,8 +201,15 @@ mod tests {
     #[test]
     fn events_are_read_as_the_standard_says() {
         let text = ": hello\n\nevent: change\ndata: {\"a\":1}\n\nid: 7\nevent:x\ndata:b\ndata: c\r\n\r\nevent: cut off\ndata: d";
-        let events: Vec<_> = Events { lines: BufReader::new(text.as_bytes()) }.map(Result::unwrap).collect();
-        let event = |name: &str, data: &str| StreamEvent { name: name.into(), data: data.into() };
+        let events: Vec<_> = Events {
+            lines: BufReader::new(text.as_bytes()),
+        }
+        .map(Result::unwrap)
+        .collect();
+        let event = |name: &str, data: &str| StreamEvent {
+            name: name.into(),
+            data: data.into(),
+        };
         assert_eq!(events, [event("change", "{\"a\":1}"), event("x", "b\nc")]);
     }
 }

@@ -22,13 +22,20 @@ pub fn mailboxes(args: &ListArgs) -> anyhow::Result<()> {
 
 /// `explain`
 pub fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
-    let body = get(&args.read, &format!("/explain/{}/{}", args.space.as_str(), escape(&args.key)))?;
+    let body = get(
+        &args.read,
+        &format!("/explain/{}/{}", args.space.as_str(), escape(&args.key)),
+    )?;
     if args.read.json {
         return output::raw(&body);
     }
     match args.space {
-        SpaceName::Device => output::line(table::explain(&parse::<Explained<DeviceFields>>(&body)?)),
-        SpaceName::Mailbox => output::line(table::explain(&parse::<Explained<MessageCounts>>(&body)?)),
+        SpaceName::Device => {
+            output::line(table::explain(&parse::<Explained<DeviceFields>>(&body)?))
+        }
+        SpaceName::Mailbox => {
+            output::line(table::explain(&parse::<Explained<MessageCounts>>(&body)?))
+        }
     }
 }
 
@@ -41,7 +48,11 @@ pub fn status(args: &ReadArgs) -> anyhow::Result<()> {
     } else {
         output::line(table::status(&status))?
     }
-    if status.ready { Ok(()) } else { Err(exit::not_ready("the node is not ready yet")) }
+    if status.ready {
+        Ok(())
+    } else {
+        Err(exit::not_ready("the node is not ready yet"))
+    }
 }
 
 /// `peers`
@@ -64,7 +75,10 @@ fn list<V: DeserializeOwned>(
     table: impl Fn(&[Object<V>]) -> String,
 ) -> anyhow::Result<()> {
     let pattern = args.pattern.as_deref().unwrap_or("*");
-    let body = get(&args.read, &format!("/{plural}?pattern={}", escape(pattern)))?;
+    let body = get(
+        &args.read,
+        &format!("/{plural}?pattern={}", escape(pattern)),
+    )?;
     if args.read.json {
         return output::raw(&body);
     }
@@ -77,7 +91,9 @@ fn list<V: DeserializeOwned>(
 }
 
 fn get(args: &ReadArgs, path: &str) -> anyhow::Result<String> {
-    Ok(Connection::new(&args.target.address).get(&format!("{PREFIX}{path}"))?.body)
+    Ok(Connection::new(&args.target.address)
+        .get(&format!("{PREFIX}{path}"))?
+        .body)
 }
 
 fn parse<T: DeserializeOwned>(body: &str) -> anyhow::Result<T> {

@@ -22,13 +22,16 @@ pub fn watch(args: &WatchArgs) -> anyhow::Result<()> {
     }
 }
 
-fn follow<V: DeserializeOwned + Serialize + Cells + Clone + PartialEq>(args: &WatchArgs) -> anyhow::Result<()> {
+fn follow<V: DeserializeOwned + Serialize + Cells + Clone + PartialEq>(
+    args: &WatchArgs,
+) -> anyhow::Result<()> {
     let space = args.space.as_str();
     let pattern = escape(args.pattern.as_deref().unwrap_or("*"));
     let connection = Connection::new(&args.read.target.address);
     let mut known = Known::<V>::default();
     for event in connection.stream(&format!("{PREFIX}/stream?space={space}&pattern={pattern}"))? {
-        let event = event.map_err(|error| exit::not_ready(format!("the node no longer answers ({error})")))?;
+        let event = event
+            .map_err(|error| exit::not_ready(format!("the node no longer answers ({error})")))?;
         for line in known.take(space, &event)? {
             if args.read.json {
                 output::line(serde_json::to_string(&line).context("a change is JSON")?)?;
@@ -59,7 +62,10 @@ struct Line<V> {
 
 impl<V> Default for Known<V> {
     fn default() -> Self {
-        Self { all: BTreeMap::new(), begun: false }
+        Self {
+            all: BTreeMap::new(),
+            begun: false,
+        }
     }
 }
 
@@ -67,24 +73,41 @@ impl<V: DeserializeOwned + Clone + PartialEq> Known<V> {
     fn take(&mut self, space: &str, event: &StreamEvent) -> anyhow::Result<Vec<Line<V>>> {
         match event.name.as_str() {
             "snapshot" => {
-                let all: Vec<Object<V>> = serde_json::from_str(&event.data).context("not a snapshot")?;
+                let all: Vec<Object<V>> =
+                    serde_json::from_str(&event.data).context("not a snapshot")?;
                 Ok(self.snapshot(space, all))
             }
             "change" => {
-                let change: Changed<V> = serde_json::from_str(&event.data).context("not a change")?;
+                let change: Changed<V> =
+                    serde_json::from_str(&event.data).context("not a change")?;
                 match change.new.clone() {
                     Some(new) => drop(self.all.insert(change.key.clone(), new)),
                     None => drop(self.all.remove(&change.key)),
                 }
-                Ok(vec![Line { event: "change", change }])
+                Ok(vec![Line {
+                    event: "change",
+                    change,
+                }])
             }
             _ => Ok(Vec::new()),
         }
     }
 
     fn snapshot(&mut self, space: &str, all: Vec<Object<V>>) -> Vec<Line<V>> {
-        let event = if std::mem::replace(&mut self.begun, true) { "change" } else { "snapshot" };
-        let line = |key: String, old, new| Line { event, change: Changed { space: space.to_owned(), key, old, new } };
+        let event = if std::mem::replace(&mut self.begun, true) {
+            "change"
+        } else {
+            "snapshot"
+        };
+        let line = |key: String, old, new| Line {
+            event,
+            change: Changed {
+                space: space.to_owned(),
+                key,
+                old,
+                new,
+            },
+        };
         let mut before = std::mem::take(&mut self.all);
         let mut lines = Vec::new();
         for new in all {
@@ -94,7 +117,11 @@ impl<V: DeserializeOwned + Clone + PartialEq> Known<V> {
             }
             self.all.insert(new.key.clone(), new);
         }
-        lines.extend(before.into_iter().map(|(key, old)| line(key, Some(old), None)));
+        lines.extend(
+            before
+                .into_iter()
+                .map(|(key, old)| line(key, Some(old), None)),
+        );
         lines
     }
 }
@@ -109,7 +136,10 @@ mod tests {
     use super::*;
 
     fn event(name: &str, data: &str) -> StreamEvent {
-        StreamEvent { name: name.into(), data: data.into() }
+        StreamEvent {
+            name: name.into(),
+            data: data.into(),
+        }
     }
 
     fn object(key: &str, state: &str) -> String {
@@ -125,16 +155,40 @@ mod tests {
             let lines = known.take("device", event).unwrap();
             lines
                 .iter()
-                .map(|line| format!("{} {} {}", line.event, line.change.key, line.change.new.is_some()))
+                .map(|line| {
+                    format!(
+                        "{} {} {}",
+                        line.event,
+                        line.change.key,
+                        line.change.new.is_some()
+                    )
+                })
                 .collect()
         };
         let snapshot = |objects: &[String]| event("snapshot", &format!("[{}]", objects.join(",")));
-        let first = snapshot(&[object("a", "INUSE"), object("b", "INUSE"), object("c", "INUSE")]);
-        assert_eq!(keys(&first), ["snapshot a true", "snapshot b true", "snapshot c true"]);
+        let first = snapshot(&[
+            object("a", "INUSE"),
+            object("b", "INUSE"),
+            object("c", "INUSE"),
+        ]);
+        assert_eq!(
+            keys(&first),
+            ["snapshot a true", "snapshot b true", "snapshot c true"]
+        );
         assert_eq!(keys(&event("resync", "{}")), [""; 0]);
-        let again = snapshot(&[object("a", "INUSE"), object("b", "BUSY"), object("d", "INUSE")]);
-        assert_eq!(keys(&again), ["change b true", "change d true", "change c false"]);
-        let change = format!(r#"{{"space":"device","key":"a","old":{},"new":null}}"#, object("a", "INUSE"));
+        let again = snapshot(&[
+            object("a", "INUSE"),
+            object("b", "BUSY"),
+            object("d", "INUSE"),
+        ]);
+        assert_eq!(
+            keys(&again),
+            ["change b true", "change d true", "change c false"]
+        );
+        let change = format!(
+            r#"{{"space":"device","key":"a","old":{},"new":null}}"#,
+            object("a", "INUSE")
+        );
         assert_eq!(keys(&event("change", &change)), ["change a false"]);
         assert_eq!(keys(&again), ["change a true"]);
     }

@@ -88,9 +88,21 @@ pub struct Engine {
 
 #[derive(Debug)]
 enum Phase {
-    Whole { until: Instant },
-    Cut { since: Instant, next_look: Instant, doubts: Vec<Doubts>, conflict: bool },
-    Healing { since: Instant, next_look: Instant, entries: u64, agreed_in: Option<Duration> },
+    Whole {
+        until: Instant,
+    },
+    Cut {
+        since: Instant,
+        next_look: Instant,
+        doubts: Vec<Doubts>,
+        conflict: bool,
+    },
+    Healing {
+        since: Instant,
+        next_look: Instant,
+        entries: u64,
+        agreed_in: Option<Duration>,
+    },
 }
 
 impl Engine {
@@ -108,7 +120,9 @@ impl Engine {
             phones,
             start,
             converged_in,
-            phase: Phase::Whole { until: start + FIRST_CUT },
+            phase: Phase::Whole {
+                until: start + FIRST_CUT,
+            },
             told: VecDeque::new(),
             cuts: 0,
             longest_heal: None,
@@ -189,7 +203,9 @@ impl Engine {
     }
 
     fn write(&mut self, act: Act) -> anyhow::Result<()> {
-        let reach = (0..self.sites.all().len()).filter(|site| self.reach(act.site, *site)).collect();
+        let reach = (0..self.sites.all().len())
+            .filter(|site| self.reach(act.site, *site))
+            .collect();
         self.sightings.expect(act.clone(), reach);
         self.sites.write(&act)
     }
@@ -225,29 +241,62 @@ impl Engine {
         self.sightings.cut(|a, b| sides[a] == sides[b]);
         self.cuts += 1;
         let doubts = vec![Doubts::default(); sides.len()];
-        self.phase = Phase::Cut { since: now, next_look: now + DOUBT_EVERY, doubts, conflict: false };
-        let side = |wanted: u8| self.sites.names((0..sides.len()).filter(|site| sides[*site] == wanted));
-        self.told.push_back(Happening::Cut { sides: [side(0), side(1)] });
+        self.phase = Phase::Cut {
+            since: now,
+            next_look: now + DOUBT_EVERY,
+            doubts,
+            conflict: false,
+        };
+        let side = |wanted: u8| {
+            self.sites
+                .names((0..sides.len()).filter(|site| sides[*site] == wanted))
+        };
+        self.told.push_back(Happening::Cut {
+            sides: [side(0), side(1)],
+        });
     }
 
     /// Tells what nodes doubt when the number of lamps changed; once, writes the shared mailbox on both sides.
     fn look_at_doubts(&mut self, now: Instant) -> anyhow::Result<()> {
-        let Phase::Cut { since, next_look, doubts, conflict } = &mut self.phase else { return Ok(()) };
+        let Phase::Cut {
+            since,
+            next_look,
+            doubts,
+            conflict,
+        } = &mut self.phase
+        else {
+            return Ok(());
+        };
         *next_look = now + DOUBT_EVERY;
         let write_shared = !*conflict && now >= *since + CUT_LASTS / 2;
         *conflict |= write_shared;
-        let new: Vec<Doubts> = (0..doubts.len()).map(|site| self.sites.doubts(site)).collect();
+        let new: Vec<Doubts> = (0..doubts.len())
+            .map(|site| self.sites.doubts(site))
+            .collect();
         let old = std::mem::replace(doubts, new.clone());
         let sides = self.sides();
-        let number = |doubts: &[Doubts], site: usize| (sides[site], doubts[site].stale, doubts[site].gone);
+        let number =
+            |doubts: &[Doubts], site: usize| (sides[site], doubts[site].stale, doubts[site].gone);
         // Nodes of one side mostly doubt the same: one line for all that do.
-        let mut sites: Vec<usize> = (0..new.len()).filter(|site| number(&new, *site) != number(&old, *site)).collect();
+        let mut sites: Vec<usize> = (0..new.len())
+            .filter(|site| number(&new, *site) != number(&old, *site))
+            .collect();
         while let Some(first) = sites.first().copied() {
-            let (same, others): (Vec<usize>, Vec<usize>) =
-                sites.into_iter().partition(|site| number(&new, *site) == number(&new, first));
-            let doubts =
-                Doubts { oldest: same.iter().map(|site| new[*site].oldest).max().unwrap_or_default(), ..new[first] };
-            self.told.push_back(Happening::Doubts { sites: self.sites.names(same), doubts });
+            let (same, others): (Vec<usize>, Vec<usize>) = sites
+                .into_iter()
+                .partition(|site| number(&new, *site) == number(&new, first));
+            let doubts = Doubts {
+                oldest: same
+                    .iter()
+                    .map(|site| new[*site].oldest)
+                    .max()
+                    .unwrap_or_default(),
+                ..new[first]
+            };
+            self.told.push_back(Happening::Doubts {
+                sites: self.sites.names(same),
+                doubts,
+            });
             sites = others;
         }
         if write_shared {
@@ -261,9 +310,16 @@ impl Engine {
         let last = self.sites.all().len() - 1;
         for (site, messages) in [(0, 1), (last, 2)] {
             let mailboxes = self.sites.all()[site].mailboxes();
-            let mut counts = mailboxes.get(SHARED_BOX).map(|shown| shown.value).unwrap_or_default();
+            let mut counts = mailboxes
+                .get(SHARED_BOX)
+                .map(|shown| shown.value)
+                .unwrap_or_default();
             counts.new += messages;
-            self.write(Act { site, key: SHARED_BOX.to_owned(), reading: Reading::Messages(counts) })?;
+            self.write(Act {
+                site,
+                key: SHARED_BOX.to_owned(),
+                reading: Reading::Messages(counts),
+            })?;
         }
         Ok(())
     }
@@ -272,12 +328,25 @@ impl Engine {
         let entries = self.sites.entries_taken();
         self.sites.heal();
         self.phones.divide(vec![0; self.sites.all().len()]);
-        self.phase = Phase::Healing { since: now, next_look: now + LOOK_EVERY, entries, agreed_in: None };
+        self.phase = Phase::Healing {
+            since: now,
+            next_look: now + LOOK_EVERY,
+            entries,
+            agreed_in: None,
+        };
         self.told.push_back(Happening::Healing { after: CUT_LASTS });
     }
 
     fn look_at_agreement(&mut self, now: Instant) {
-        let Phase::Healing { since, next_look, entries, agreed_in } = &mut self.phase else { return };
+        let Phase::Healing {
+            since,
+            next_look,
+            entries,
+            agreed_in,
+        } = &mut self.phase
+        else {
+            return;
+        };
         *next_look = now + LOOK_EVERY;
         let passed = now - *since;
         if agreed_in.is_none() && self.sites.agree() {
@@ -286,10 +355,18 @@ impl Engine {
         let happening = match *agreed_in {
             Some(agreed_in) if self.sites.all_live(self.lamps) => {
                 self.longest_heal = self.longest_heal.max(Some(agreed_in));
-                let shared_box = self.sites.first().mailboxes().get(SHARED_BOX).and_then(|shown| {
-                    let winner = shown.contributions.iter().find(|contribution| contribution.wins)?;
-                    Some((shown.key.to_string(), shown.value, winner.node.to_string()))
-                });
+                let shared_box = self
+                    .sites
+                    .first()
+                    .mailboxes()
+                    .get(SHARED_BOX)
+                    .and_then(|shown| {
+                        let winner = shown
+                            .contributions
+                            .iter()
+                            .find(|contribution| contribution.wins)?;
+                        Some((shown.key.to_string(), shown.value, winner.node.to_string()))
+                    });
                 Happening::Healed(Healed {
                     agreed_in,
                     live_in: passed,
@@ -304,7 +381,9 @@ impl Engine {
             }
             _ => return,
         };
-        self.phase = Phase::Whole { until: now + CUT_EVERY - CUT_LASTS };
+        self.phase = Phase::Whole {
+            until: now + CUT_EVERY - CUT_LASTS,
+        };
         self.told.push_back(happening);
     }
 }
@@ -313,7 +392,9 @@ impl Phase {
     fn due(&self) -> Instant {
         match self {
             Self::Whole { until } => *until,
-            Self::Cut { next_look, since, .. } => (*next_look).min(*since + CUT_LASTS),
+            Self::Cut {
+                next_look, since, ..
+            } => (*next_look).min(*since + CUT_LASTS),
             Self::Healing { next_look, .. } => *next_look,
         }
     }

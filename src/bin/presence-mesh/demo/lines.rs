@@ -18,7 +18,11 @@ pub struct Lines {
 
 impl Lines {
     pub fn new(headless: bool) -> Self {
-        Self { start: Instant::now(), headless, nodes: 0 }
+        Self {
+            start: Instant::now(),
+            headless,
+            nodes: 0,
+        }
     }
 
     /// The first lines.
@@ -26,7 +30,9 @@ impl Lines {
         self.nodes = engine.sites().all().len();
         let (nodes, phones) = (self.nodes, engine.lamps());
         let took = engine.converged_in().as_secs_f64();
-        output::line(format_args!("demo mesh up: {nodes} nodes, {phones} phones, converged in {took:.2} s"))?;
+        output::line(format_args!(
+            "demo mesh up: {nodes} nodes, {phones} phones, converged in {took:.2} s"
+        ))?;
         let name = engine.sites().first().node();
         output::line(format_args!("http: http://{http} shows what {name} sees"))
     }
@@ -45,14 +51,19 @@ impl Lines {
     fn lines(&self, happening: &Happening) -> Vec<String> {
         match happening {
             Happening::Seen { site, seen } => vec![self.seen(site, seen)],
-            Happening::Cut { sides: [left, right] } => {
+            Happening::Cut {
+                sides: [left, right],
+            } => {
                 vec![format!("CUT     {} | {}", left.join(" "), right.join(" "))]
             }
             Happening::Doubts { sites, doubts } => vec![doubted(sites, *doubts)],
             Happening::Healing { after } => vec![format!("HEAL    after {}", span::age(*after))],
             Happening::Healed(healed) => healed_lines(healed, self.nodes),
             Happening::Apart { bound } => {
-                vec![format!("FAILED  the nodes do not agree {} after the heal", span::age(*bound))]
+                vec![format!(
+                    "FAILED  the nodes do not agree {} after the heal",
+                    span::age(*bound)
+                )]
             }
             Happening::Finished(verdict) => vec![summary(verdict)],
         }
@@ -61,29 +72,47 @@ impl Lines {
     fn seen(&self, site: &str, seen: &Seen) -> String {
         let before = seen.before.map_or_else(|| "-".to_owned(), text);
         let change = format!("{before} -> {}", text(seen.act.reading));
-        let by =
-            if seen.by == self.nodes { format!("all {}", seen.by) } else { format!("{} of {}", seen.by, self.nodes) };
+        let by = if seen.by == self.nodes {
+            format!("all {}", seen.by)
+        } else {
+            format!("{} of {}", seen.by, self.nodes)
+        };
         let how = match seen.took {
             Some(took) => format!("seen on {by} in {}", span::took(took)),
-            None => format!("NOT SEEN by all after {}, only on {by}", span::age(PATIENCE)),
+            None => format!(
+                "NOT SEEN by all after {}, only on {by}",
+                span::age(PATIENCE)
+            ),
         };
         format!("{site:<7} {:<11} {change:<43} {how}", seen.act.key)
     }
 }
 
 fn doubted(sites: &[String], doubts: Doubts) -> String {
-    let who = format!("{} {}", sites.join(" "), if sites.len() == 1 { "shows" } else { "show" });
+    let who = format!(
+        "{} {}",
+        sites.join(" "),
+        if sites.len() == 1 { "shows" } else { "show" }
+    );
     let oldest = span::age(doubts.oldest);
     match (doubts.stale, doubts.gone) {
         (0, 0) => format!("        {who} every lamp live"),
         (stale, 0) => format!("STALE   {who} {stale} lamps stale, up to {oldest} old"),
         (0, gone) => format!("GONE    {who} {gone} lamps gone, last heard up to {oldest} ago"),
-        (stale, gone) => format!("STALE   {who} {stale} lamps stale and {gone} gone, up to {oldest} old"),
+        (stale, gone) => {
+            format!("STALE   {who} {stale} lamps stale and {gone} gone, up to {oldest} old")
+        }
     }
 }
 
 fn healed_lines(healed: &Healed, nodes: usize) -> Vec<String> {
-    let Healed { agreed_in, live_in, entries, digest, shared_box } = healed;
+    let Healed {
+        agreed_in,
+        live_in,
+        entries,
+        digest,
+        shared_box,
+    } = healed;
     let mut lines = vec![format!(
         "HEALED  digests equal on all {nodes} after {}, {entries} entries exchanged, every lamp live after {} (digest {digest:.8})",
         span::took(*agreed_in),
@@ -106,14 +135,23 @@ fn summary(verdict: &Verdict) -> String {
         verdict.cuts,
         span(verdict.longest_heal),
         verdict.nodes,
-        if verdict.agree { "agree" } else { "DO NOT AGREE" },
+        if verdict.agree {
+            "agree"
+        } else {
+            "DO NOT AGREE"
+        },
     )
 }
 
 /// `00:42.1`
 fn clock(elapsed: Duration) -> String {
     let tenths = elapsed.as_millis() / 100;
-    format!("{:02}:{:02}.{}", tenths / 600, tenths / 10 % 60, tenths % 10)
+    format!(
+        "{:02}:{:02}.{}",
+        tenths / 600,
+        tenths / 10 % 60,
+        tenths % 10
+    )
 }
 
 #[cfg(test)]
@@ -128,8 +166,15 @@ mod tests {
 
     #[test]
     fn an_old_lamp_is_told_with_its_age() {
-        let doubts = Doubts { stale: 16, gone: 0, oldest: Duration::from_millis(700) };
+        let doubts = Doubts {
+            stale: 16,
+            gone: 0,
+            oldest: Duration::from_millis(700),
+        };
         let line = doubted(&["berlin".into(), "paris".into()], doubts);
-        assert_eq!(line, "STALE   berlin paris show 16 lamps stale, up to 0.7 s old");
+        assert_eq!(
+            line,
+            "STALE   berlin paris show 16 lamps stale, up to 0.7 s old"
+        );
     }
 }

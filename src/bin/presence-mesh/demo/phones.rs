@@ -64,7 +64,12 @@ enum Step {
 impl Phones {
     /// `count` phones spread over `sites`; all free at first.
     pub fn new(sites: usize, count: usize, seed: u64) -> Self {
-        let phone = |n| Phone { site: n % sites, number: 100 + n, messages: MessageCounts::default(), engaged: false };
+        let phone = |n| Phone {
+            site: n % sites,
+            number: 100 + n,
+            messages: MessageCounts::default(),
+            engaged: false,
+        };
         let mut phones = Self {
             phones: (0..count).map(phone).collect(),
             sides: vec![0; sites],
@@ -80,7 +85,10 @@ impl Phones {
     /// What everyone says at the start.
     pub fn all(&self) -> Vec<Act> {
         let acts = self.phones.iter().flat_map(|phone| {
-            [phone.act(Reading::Lamp(DeviceState::NotInUse)), phone.act(Reading::Messages(phone.messages))]
+            [
+                phone.act(Reading::Lamp(DeviceState::NotInUse)),
+                phone.act(Reading::Messages(phone.messages)),
+            ]
         });
         acts.collect()
     }
@@ -92,7 +100,9 @@ impl Phones {
 
     /// When something happens next, counted from the start.
     pub fn next_at(&self) -> Duration {
-        self.agenda.peek().map_or(self.next_call, |Reverse((at, ..))| self.next_call.min(*at))
+        self.agenda
+            .peek()
+            .map_or(self.next_call, |Reverse((at, ..))| self.next_call.min(*at))
     }
 
     /// What has happened up to `now`.
@@ -147,7 +157,9 @@ impl Phones {
         if self.phones[caller].messages.new > 0 && self.dice.chance(0.5) {
             return self.listen(now, caller);
         }
-        let reachable = |other: usize| self.sides[self.phones[other].site] == self.sides[self.phones[caller].site];
+        let reachable = |other: usize| {
+            self.sides[self.phones[other].site] == self.sides[self.phones[caller].site]
+        };
         let free: Vec<usize> = (0..self.phones.len())
             .filter(|other| *other != caller && !self.phones[*other].engaged && reachable(*other))
             .collect();
@@ -214,7 +226,11 @@ impl Phone {
             Reading::Lamp(_) => format!("PJSIP/{}", self.number),
             Reading::Messages(_) => format!("{}@default", self.number),
         };
-        Act { site: self.site, key, reading }
+        Act {
+            site: self.site,
+            key,
+            reading,
+        }
     }
 }
 
@@ -242,9 +258,15 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for minute in 1..=60 {
             let acts = phones.happen(Duration::from_secs(60 * minute));
-            assert!(acts.len() > 40, "only {} changes in minute {minute}", acts.len());
+            assert!(
+                acts.len() > 40,
+                "only {} changes in minute {minute}",
+                acts.len()
+            );
             for act in acts {
-                let Reading::Lamp(new) = act.reading else { continue };
+                let Reading::Lamp(new) = act.reading else {
+                    continue;
+                };
                 let old = lamps.insert(act.key.clone(), new).unwrap_or(NotInUse);
                 seen.insert(new);
                 let possible = match old {
@@ -253,21 +275,35 @@ mod tests {
                     InUse => &[NotInUse, OnHold, RingInUse],
                     _ => &[InUse],
                 };
-                assert!(possible.contains(&new), "{} went from {old} to {new}", act.key);
+                assert!(
+                    possible.contains(&new),
+                    "{} went from {old} to {new}",
+                    act.key
+                );
             }
         }
-        assert_eq!(seen.into_iter().collect::<Vec<_>>(), [NotInUse, InUse, Ringing, RingInUse, OnHold]);
+        assert_eq!(
+            seen.into_iter().collect::<Vec<_>>(),
+            [NotInUse, InUse, Ringing, RingInUse, OnHold]
+        );
     }
 
     #[test]
     fn messages_are_left_and_heard() {
-        let counts = Phones::new(2, 20, 3).happen(HOUR).into_iter().filter_map(|act| match act.reading {
-            Reading::Messages(counts) => Some(counts),
-            Reading::Lamp(_) => None,
-        });
+        let counts = Phones::new(2, 20, 3)
+            .happen(HOUR)
+            .into_iter()
+            .filter_map(|act| match act.reading {
+                Reading::Messages(counts) => Some(counts),
+                Reading::Lamp(_) => None,
+            });
         let counts: Vec<_> = counts.collect();
         assert!(counts.iter().any(|counts| counts.new > 0));
-        assert!(counts.iter().any(|counts| counts.new == 0 && counts.old > 0));
+        assert!(
+            counts
+                .iter()
+                .any(|counts| counts.new == 0 && counts.old > 0)
+        );
     }
 
     #[test]

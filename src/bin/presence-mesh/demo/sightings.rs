@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use presence_mesh::{Change, DeviceState, Freshness, Mesh, MessageCounts, Shown, StateValue, Watch, Watcher};
+use presence_mesh::{
+    Change, DeviceState, Freshness, Mesh, MessageCounts, Shown, StateValue, Watch, Watcher,
+};
 use tokio::sync::mpsc;
 
 use super::phones::{Act, Reading};
@@ -64,13 +66,26 @@ impl Sightings {
     pub fn new(meshes: &[Mesh], known: &[Act]) -> Self {
         let (sender, sightings) = mpsc::channel(QUEUE);
         for (site, mesh) in meshes.iter().enumerate() {
-            tokio::spawn(watch(site, mesh.devices().watch("*"), Reading::from, sender.clone()));
-            tokio::spawn(watch(site, mesh.mailboxes().watch("*"), Reading::from, sender.clone()));
+            tokio::spawn(watch(
+                site,
+                mesh.devices().watch("*"),
+                Reading::from,
+                sender.clone(),
+            ));
+            tokio::spawn(watch(
+                site,
+                mesh.mailboxes().watch("*"),
+                Reading::from,
+                sender.clone(),
+            ));
         }
         Self {
             sightings,
             pending: BTreeMap::new(),
-            last: known.iter().map(|act| (act.key.clone(), act.reading)).collect(),
+            last: known
+                .iter()
+                .map(|act| (act.key.clone(), act.reading))
+                .collect(),
             samples: VecDeque::new(),
             complete: 0,
             late: 0,
@@ -82,16 +97,26 @@ impl Sightings {
     pub fn expect(&mut self, act: Act, sites: BTreeSet<usize>) {
         let before = self.last.insert(act.key.clone(), act.reading);
         let at = Instant::now();
-        let pending = Pending { by: sites.len(), missing: sites, before, at, latest: at, act };
+        let pending = Pending {
+            by: sites.len(),
+            missing: sites,
+            before,
+            at,
+            latest: at,
+            act,
+        };
         self.pending.insert(pending.act.key.clone(), pending);
     }
 
     /// The network is cut: sites that `reach` denies cannot see a site's changes any more.
     pub fn cut(&mut self, reach: impl Fn(usize, usize) -> bool) {
         for pending in self.pending.values_mut() {
-            pending.missing.retain(|site| reach(pending.act.site, *site));
+            pending
+                .missing
+                .retain(|site| reach(pending.act.site, *site));
         }
-        self.pending.retain(|_, pending| !pending.missing.is_empty());
+        self.pending
+            .retain(|_, pending| !pending.missing.is_empty());
     }
 
     /// The next sighting. Cancel safe.
@@ -117,7 +142,12 @@ impl Sightings {
         }
         self.samples.push_back(took);
         self.complete += 1;
-        Some(Seen { act: pending.act, before: pending.before, took: Some(took), by: pending.by })
+        Some(Seen {
+            act: pending.act,
+            before: pending.before,
+            took: Some(took),
+            by: pending.by,
+        })
     }
 
     /// Changes that somebody has still not seen.
@@ -173,8 +203,16 @@ async fn watch<T: StateValue>(
             Watch::Changed(Change { new: Some(new), .. }) => vec![new],
             Watch::Changed(_) | Watch::Resync => Vec::new(),
         };
-        for shown in shown.into_iter().filter(|shown| shown.freshness == Freshness::Live) {
-            let sighting = Sighting { site, key: shown.key.to_string(), reading: reading(shown.value), at };
+        for shown in shown
+            .into_iter()
+            .filter(|shown| shown.freshness == Freshness::Live)
+        {
+            let sighting = Sighting {
+                site,
+                key: shown.key.to_string(),
+                reading: reading(shown.value),
+                at,
+            };
             if sightings.send(sighting).await.is_err() {
                 return;
             }
@@ -191,11 +229,20 @@ mod tests {
     }
 
     fn act(reading: Reading) -> Act {
-        Act { site: 0, key: "a".into(), reading }
+        Act {
+            site: 0,
+            key: "a".into(),
+            reading,
+        }
     }
 
     fn sighting(site: usize, reading: Reading) -> Sighting {
-        Sighting { site, key: "a".into(), reading, at: Instant::now() }
+        Sighting {
+            site,
+            key: "a".into(),
+            reading,
+            at: Instant::now(),
+        }
     }
 
     const RINGING: Reading = Reading::Lamp(DeviceState::Ringing);

@@ -4,14 +4,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures::future::join_all;
-use presence_mesh::{DeviceState, Freshness, Identity, Links, Mesh, MeshKey, Pattern, Preset, ReplicaId};
+use presence_mesh::{
+    DeviceState, Freshness, Identity, Links, Mesh, MeshKey, Pattern, Preset, ReplicaId,
+};
 
 use super::phones::{Act, Reading};
 use crate::init::random_bytes;
 
 const NAMES: [&str; 16] = [
-    "berlin", "paris", "london", "madrid", "oslo", "rome", "vienna", "lisbon", "dublin", "prague", "warsaw", "athens",
-    "zurich", "lyon", "porto", "riga",
+    "berlin", "paris", "london", "madrid", "oslo", "rome", "vienna", "lisbon", "dublin", "prague",
+    "warsaw", "athens", "zurich", "lyon", "porto", "riga",
 ];
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -37,7 +39,10 @@ impl Sites {
         let links = Links::new();
         let mut meshes: Vec<Mesh> = Vec::new();
         for name in NAMES.iter().take(count) {
-            let join = meshes.first().map(|first| first.addresses().to_vec()).unwrap_or_default();
+            let join = meshes
+                .first()
+                .map(|first| first.addresses().to_vec())
+                .unwrap_or_default();
             let mesh = Mesh::builder("demo")
                 .node(*name)
                 .key(key.clone())
@@ -67,7 +72,10 @@ impl Sites {
     }
 
     pub fn names(&self, sites: impl IntoIterator<Item = usize>) -> Vec<String> {
-        sites.into_iter().map(|site| self.name(site).to_owned()).collect()
+        sites
+            .into_iter()
+            .map(|site| self.name(site).to_owned())
+            .collect()
     }
 
     /// Says at its site what happened.
@@ -83,7 +91,11 @@ impl Sites {
     /// Cuts every link between sites of different sides.
     pub fn cut(&self, sides: &[u8]) {
         let side = |wanted: u8| -> Vec<ReplicaId> {
-            let sites = self.meshes.iter().zip(sides).filter(|(_, side)| **side == wanted);
+            let sites = self
+                .meshes
+                .iter()
+                .zip(sides)
+                .filter(|(_, side)| **side == wanted);
             sites.map(|(mesh, _)| mesh.id()).collect()
         };
         self.links.partition(&[&side(0), &side(1)]);
@@ -123,7 +135,10 @@ impl Sites {
 
     /// How many entries of others all nodes together have taken.
     pub fn entries_taken(&self) -> u64 {
-        self.meshes.iter().map(|mesh| mesh.counters().entries_applied).sum()
+        self.meshes
+            .iter()
+            .map(|mesh| mesh.counters().entries_applied)
+            .sum()
     }
 
     /// Says all lamps at once, and waits until every node shows them; how long that took.
@@ -142,10 +157,16 @@ impl Sites {
             });
             mesh.mailboxes().set_many(boxes)?;
         }
-        let lamps = acts.iter().filter(|act| matches!(act.reading, Reading::Lamp(_))).count();
+        let lamps = acts
+            .iter()
+            .filter(|act| matches!(act.reading, Reading::Lamp(_)))
+            .count();
         // There is no event for "all nodes show the same": it is nobody's knowledge but ours.
         while !(self.all_live(lamps) && self.agree()) {
-            anyhow::ensure!(start.elapsed() < bound, "the nodes do not find each other within {bound:?}");
+            anyhow::ensure!(
+                start.elapsed() < bound,
+                "the nodes do not find each other within {bound:?}"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(start.elapsed())

@@ -10,8 +10,16 @@ pub struct Answer<T>(pub T);
 
 impl<T: Serialize> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
-        let mut body = serde_json::to_vec(&self.0).expect("texts, numbers and maps with text keys are JSON");
+        let mut body =
+            serde_json::to_vec(&self.0).expect("texts, numbers and maps with text keys are JSON");
         body.push(b'\n');
-        ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+        (
+            [(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            )],
+            body,
+        )
+            .into_response()
     }
 }

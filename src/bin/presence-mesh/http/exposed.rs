@@ -54,7 +54,9 @@ impl Exposed for DeviceState {
     }
 
     fn from_body(body: DeviceBody) -> Result<Self, String> {
-        body.state.parse().map_err(|error: presence_mesh::UnknownDeviceState| error.to_string())
+        body.state
+            .parse()
+            .map_err(|error: presence_mesh::UnknownDeviceState| error.to_string())
     }
 }
 
@@ -69,7 +71,19 @@ impl Exposed for MessageCounts {
     }
 
     fn from_body(body: MailboxBody) -> Result<Self, String> {
-        let MailboxBody { new, old, urgent_new, urgent_old } = body;
-        Self { new, old, urgent_new, urgent_old }.checked().map_err(|error| error.to_string())
+        let MailboxBody {
+            new,
+            old,
+            urgent_new,
+            urgent_old,
+        } = body;
+        Self {
+            new,
+            old,
+            urgent_new,
+            urgent_old,
+        }
+        .checked()
+        .map_err(|error| error.to_string())
     }
 }

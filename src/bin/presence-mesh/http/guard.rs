@@ -17,8 +17,13 @@ pub async fn check(loopback: bool, request: Request, next: Next) -> Response {
         None => next.run(request).await,
     };
     let headers = response.headers_mut();
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     response
 }
 
@@ -28,7 +33,10 @@ fn refusal(loopback: bool, method: &Method, headers: &HeaderMap) -> Option<Probl
     // A page whose name was made to resolve to 127.0.0.1 sends that name; the same-origin policy does not
     // stop it, as its origin is that name. Clients without a Host are no browsers.
     if loopback && host.is_some_and(|host| !names_this_machine(host)) {
-        return Some(Problem::new(StatusCode::FORBIDDEN, "the Host is not this machine"));
+        return Some(Problem::new(
+            StatusCode::FORBIDDEN,
+            "the Host is not this machine",
+        ));
     }
     if matches!(*method, Method::GET | Method::HEAD) {
         return None;
@@ -39,18 +47,29 @@ fn refusal(loopback: bool, method: &Method, headers: &HeaderMap) -> Option<Probl
         let authority = origin.split_once("://").map(|(_, authority)| authority);
         authority.is_none() || authority != host
     });
-    (foreign_site || foreign_origin)
-        .then(|| Problem::new(StatusCode::FORBIDDEN, "pages of another origin may not write"))
+    (foreign_site || foreign_origin).then(|| {
+        Problem::new(
+            StatusCode::FORBIDDEN,
+            "pages of another origin may not write",
+        )
+    })
 }
 
 /// Whether `host` (`name`, `name:port`, `[ipv6]:port`) is a loopback address or `localhost`.
 fn names_this_machine(host: &str) -> bool {
     let (name, port) = match host.strip_prefix('[') {
         Some(rest) => rest.split_once(']').unwrap_or(("", rest)),
-        None => host.find(':').map_or((host, ""), |colon| host.split_at(colon)),
+        None => host
+            .find(':')
+            .map_or((host, ""), |colon| host.split_at(colon)),
     };
-    let port_is_one = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
-    let loopback = name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    let port_is_one = port.is_empty()
+        || port
+            .strip_prefix(':')
+            .is_some_and(|port| port.parse::<u16>().is_ok());
+    let loopback = name
+        .parse::<IpAddr>()
+        .is_ok_and(|address| address.is_loopback());
     port_is_one && (loopback || name.eq_ignore_ascii_case("localhost"))
 }
 
@@ -59,24 +78,45 @@ mod tests {
     use super::*;
 
     fn status(loopback: bool, method: Method, headers: &[(&'static str, &'static str)]) -> u16 {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value)));
-        refusal(loopback, &method, &headers.collect()).map_or(200, |problem| problem.status.as_u16())
+        let headers = headers.iter().map(|(name, value)| {
+            (
+                header::HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        });
+        refusal(loopback, &method, &headers.collect())
+            .map_or(200, |problem| problem.status.as_u16())
     }
 
     #[test]
     fn a_rebound_name_reads_nothing() {
-        for host in ["localhost", "localhost:4780", "127.0.0.1:4780", "[::1]:4780", "[::1]", "LOCALHOST"] {
+        for host in [
+            "localhost",
+            "localhost:4780",
+            "127.0.0.1:4780",
+            "[::1]:4780",
+            "[::1]",
+            "LOCALHOST",
+        ] {
             assert_eq!(status(true, Method::GET, &[("host", host)]), 200, "{host}");
         }
-        let foreign =
-            ["evil.example", "evil.example:4780", "10.0.0.1", "localhost.evil.example", "", "[::1", "127.0.0.1.evil"];
+        let foreign = [
+            "evil.example",
+            "evil.example:4780",
+            "10.0.0.1",
+            "localhost.evil.example",
+            "",
+            "[::1",
+            "127.0.0.1.evil",
+        ];
         for host in foreign {
             assert_eq!(status(true, Method::GET, &[("host", host)]), 403, "{host}");
         }
         assert_eq!(status(true, Method::GET, &[]), 200);
-        assert_eq!(status(false, Method::GET, &[("host", "berlin.example")]), 200);
+        assert_eq!(
+            status(false, Method::GET, &[("host", "berlin.example")]),
+            200
+        );
     }
 
     #[test]
@@ -85,7 +125,14 @@ mod tests {
         let cases: [(&[(&'static str, &'static str)], u16); 9] = [
             (&[HOST], 200),
             (&[HOST, ("origin", "http://127.0.0.1:4780")], 200),
-            (&[HOST, ("origin", "http://127.0.0.1:4780"), ("sec-fetch-site", "same-origin")], 200),
+            (
+                &[
+                    HOST,
+                    ("origin", "http://127.0.0.1:4780"),
+                    ("sec-fetch-site", "same-origin"),
+                ],
+                200,
+            ),
             (&[HOST, ("origin", "http://evil.example")], 403),
             (&[HOST, ("origin", "http://127.0.0.1:9999")], 403),
             (&[HOST, ("origin", "null")], 403),
@@ -98,6 +145,13 @@ mod tests {
                 assert_eq!(status(true, method, headers), expected, "{headers:?}");
             }
         }
-        assert_eq!(status(true, Method::GET, &[HOST, ("origin", "http://evil.example")]), 200);
+        assert_eq!(
+            status(
+                true,
+                Method::GET,
+                &[HOST, ("origin", "http://evil.example")]
+            ),
+            200
+        );
     }
 }

@@ -49,7 +49,9 @@ impl Selection {
     pub fn pattern(&self) -> Result<Pattern, Problem> {
         let glob = self.pattern.as_deref().unwrap_or("*");
         if glob.len() > MAX_PATTERN_BYTES {
-            return Err(Problem::bad_request(format!("the pattern is longer than {MAX_PATTERN_BYTES} bytes")));
+            return Err(Problem::bad_request(format!(
+                "the pattern is longer than {MAX_PATTERN_BYTES} bytes"
+            )));
         }
         Ok(Pattern::new(glob))
     }
@@ -57,7 +59,9 @@ impl Selection {
 
 /// The query, or why it cannot be read.
 pub fn selection(query: Result<Query<Selection>, QueryRejection>) -> Result<Selection, Problem> {
-    query.map(|Query(selection)| selection).map_err(|error| Problem::bad_request(error.body_text()))
+    query
+        .map(|Query(selection)| selection)
+        .map_err(|error| Problem::bad_request(error.body_text()))
 }
 
 async fn list<T: Exposed>(
@@ -65,28 +69,41 @@ async fn list<T: Exposed>(
     query: Result<Query<Selection>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let pattern = selection(query)?.pattern()?;
-    let all: Vec<Object<T::Fields>> = T::space(&app.mesh).list(&pattern).into_iter().map(Object::new).collect();
+    let all: Vec<Object<T::Fields>> = T::space(&app.mesh)
+        .list(&pattern)
+        .into_iter()
+        .map(Object::new)
+        .collect();
     Ok(Answer(all).into_response())
 }
 
 async fn read<T: Exposed>(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
     let key = key::<T>(&app, &uri)?;
-    let shown = T::space(&app.mesh).get(&key).ok_or_else(|| unknown::<T>(&key))?;
+    let shown = T::space(&app.mesh)
+        .get(&key)
+        .ok_or_else(|| unknown::<T>(&key))?;
     Ok(Answer(Object::<T::Fields>::new(shown)).into_response())
 }
 
-async fn write<T: Exposed>(State(app): State<App>, request: Request) -> Result<StatusCode, Problem> {
+async fn write<T: Exposed>(
+    State(app): State<App>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
     let key = key::<T>(&app, request.uri())?;
     let body = body(request.into_body()).await?;
     if body.len() > app.limits.value_bytes {
         let limit = app.limits.value_bytes;
-        return Err(Problem::bad_request(format!("the value is {} bytes long, the limit is {limit}", body.len())));
+        return Err(Problem::bad_request(format!(
+            "the value is {} bytes long, the limit is {limit}",
+            body.len()
+        )));
     }
     // serde would take the fields as a list, too.
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(Problem::bad_request("the body is not a JSON object"));
     }
-    let body = serde_json::from_slice(&body).map_err(|error| Problem::bad_request(format!("bad body: {error}")))?;
+    let body = serde_json::from_slice(&body)
+        .map_err(|error| Problem::bad_request(format!("bad body: {error}")))?;
     let value = T::from_body(body).map_err(Problem::bad_request)?;
     T::space(&app.mesh).set(&key, value)?;
     Ok(StatusCode::NO_CONTENT)
@@ -99,7 +116,9 @@ async fn clear<T: Exposed>(State(app): State<App>, uri: Uri) -> Result<StatusCod
 
 async fn explain_one<T: Exposed>(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
     let key = path::key(uri.path(), &explain_prefix::<T>(), app.limits.key_bytes)?;
-    let explanation = T::space(&app.mesh).explain(&key).ok_or_else(|| unknown::<T>(&key))?;
+    let explanation = T::space(&app.mesh)
+        .explain(&key)
+        .ok_or_else(|| unknown::<T>(&key))?;
     Ok(Answer(Explained::<T::Fields>::new(T::NAME, explanation)).into_response())
 }
 
@@ -108,20 +127,35 @@ fn explain_prefix<T: Exposed>() -> String {
 }
 
 fn key<T: Exposed>(app: &App, uri: &Uri) -> Result<String, Problem> {
-    path::key(uri.path(), &format!("{PREFIX}/{}", T::PLURAL), app.limits.key_bytes)
+    path::key(
+        uri.path(),
+        &format!("{PREFIX}/{}", T::PLURAL),
+        app.limits.key_bytes,
+    )
 }
 
 fn unknown<T: Exposed>(key: &str) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, format!("no node says anything of {} {key:?}", T::NAME))
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        format!("no node says anything of {} {key:?}", T::NAME),
+    )
 }
 
 async fn body(body: Body) -> Result<axum::body::Bytes, Problem> {
-    let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is over {MAX_BODY_BYTES} bytes"));
+    let too_large = || {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body is over {MAX_BODY_BYTES} bytes"),
+        )
+    };
     if axum::body::HttpBody::size_hint(&body).lower() > MAX_BODY_BYTES as u64 {
         return Err(too_large());
     }
     match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY_BYTES)).await {
-        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not arrive in time",
+        )),
         Ok(Ok(bytes)) => Ok(bytes),
         // Over the limit, or the connection broke, and then nobody reads the answer.
         Ok(Err(_)) => Err(too_large()),

@@ -50,7 +50,11 @@ pub async fn peers(State(app): State<App>) -> Answer<Vec<PeerObject>> {
 /// 200 while the process answers and the node has not left.
 pub async fn livez(State(app): State<App>) -> Response {
     let left = app.stopped.load(Ordering::Relaxed);
-    health(if left { vec!["the node has left the mesh".to_owned()] } else { Vec::new() })
+    health(if left {
+        vec!["the node has left the mesh".to_owned()]
+    } else {
+        Vec::new()
+    })
 }
 
 /// 200 once the first sync is done, or there was no peer for 5 s, and the PBX has dumped its states.
@@ -70,6 +74,17 @@ fn unready(app: &App) -> Vec<String> {
 }
 
 fn health(reasons: Vec<String>) -> Response {
-    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Answer(Health { ok: reasons.is_empty(), reasons })).into_response()
+    let status = if reasons.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        Answer(Health {
+            ok: reasons.is_empty(),
+            reasons,
+        }),
+    )
+        .into_response()
 }

@@ -8,18 +8,32 @@ use super::Problem;
 ///
 /// `PJSIP%2F100` and `PJSIP/100` name the same key: all that follows the prefix is the key.
 pub fn key(path: &str, prefix: &str, limit: usize) -> Result<String, Problem> {
-    let raw = path.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+    let raw = path
+        .strip_prefix(prefix)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .unwrap_or_default();
     if raw.is_empty() {
         return Err(Problem::bad_request("the path names no key"));
     }
     let bytes = raw.as_bytes();
-    let escape = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    let escape = |at: usize| {
+        bytes
+            .get(at + 1..at + 3)
+            .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
     if (0..bytes.len()).any(|at| bytes[at] == b'%' && !escape(at)) {
-        return Err(Problem::bad_request("the key holds a % that is not followed by two hexadecimal digits"));
+        return Err(Problem::bad_request(
+            "the key holds a % that is not followed by two hexadecimal digits",
+        ));
     }
-    let key = percent_decode_str(raw).decode_utf8().map_err(|_| Problem::bad_request("the key is not UTF-8"))?;
+    let key = percent_decode_str(raw)
+        .decode_utf8()
+        .map_err(|_| Problem::bad_request("the key is not UTF-8"))?;
     if key.len() > limit {
-        return Err(Problem::bad_request(format!("the key is {} bytes long, the limit is {limit}", key.len())));
+        return Err(Problem::bad_request(format!(
+            "the key is {} bytes long, the limit is {limit}",
+            key.len()
+        )));
     }
     Ok(key.into_owned())
 }

@@ -16,7 +16,10 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into() }
+        Self {
+            status,
+            detail: detail.into(),
+        }
     }
 
     pub fn bad_request(detail: impl Into<String>) -> Self {
@@ -27,7 +30,9 @@ impl Problem {
 impl From<WriteError> for Problem {
     fn from(error: WriteError) -> Self {
         let status = match error {
-            WriteError::Key(_) | WriteError::Value(_) | WriteError::Counts(_) => StatusCode::BAD_REQUEST,
+            WriteError::Key(_) | WriteError::Value(_) | WriteError::Counts(_) => {
+                StatusCode::BAD_REQUEST
+            }
             WriteError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
             WriteError::ClockOff { .. } | WriteError::Fenced { .. } => StatusCode::CONFLICT,
             _ => StatusCode::SERVICE_UNAVAILABLE,
@@ -40,7 +45,11 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = ProblemObject {
             kind: "about:blank".to_owned(),
-            title: self.status.canonical_reason().unwrap_or("Refused").to_owned(),
+            title: self
+                .status
+                .canonical_reason()
+                .unwrap_or("Refused")
+                .to_owned(),
             status: self.status.as_u16(),
             detail: self.detail,
         };
@@ -61,11 +70,15 @@ mod tests {
     async fn a_problem_says_what_the_rfc_asks() {
         let response = Problem::bad_request("no").into_response();
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
-        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
-        let body = axum::body::to_bytes(response.into_body(), 1_000).await.unwrap();
+        assert_eq!(
+            response.headers()[header::CONTENT_TYPE],
+            "application/problem+json"
+        );
+        let body = axum::body::to_bytes(response.into_body(), 1_000)
+            .await
+            .unwrap();
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        let expected =
-            serde_json::json!({"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "no"});
+        let expected = serde_json::json!({"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "no"});
         assert_eq!(body, expected);
     }
 
@@ -76,6 +89,9 @@ mod tests {
         assert_eq!(status(WriteError::Full { limit: 1 }), 507);
         assert_eq!(status(WriteError::ClockOff { ahead_ms: 1 }), 409);
         assert_eq!(status(WriteError::Stopped), 503);
-        assert_eq!(Problem::from(WriteError::Key(KeyError::Empty)).detail, "bad key: the key is empty");
+        assert_eq!(
+            Problem::from(WriteError::Key(KeyError::Empty)).detail,
+            "bad key: the key is empty"
+        );
     }
 }

@@ -33,8 +33,12 @@ pub struct Server {
 impl Server {
     /// Binds, so that a taken address is noticed before anything else is started.
     pub async fn bind(address: &str) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot serve HTTP on {address}"))?;
-        let address = listener.local_addr().context("a bound listener has an address")?;
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot serve HTTP on {address}"))?;
+        let address = listener
+            .local_addr()
+            .context("a bound listener has an address")?;
         Ok(Self { listener, address })
     }
 
@@ -50,7 +54,11 @@ impl Server {
             let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
             let mut connections = JoinSet::new();
             loop {
-                let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
+                let slot = slots
+                    .clone()
+                    .acquire_owned()
+                    .await
+                    .expect("the semaphore is never closed");
                 while connections.try_join_next().is_some() {}
                 let stream = match self.listener.accept().await {
                     Ok((stream, _)) => stream,

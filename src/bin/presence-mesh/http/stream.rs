@@ -32,18 +32,29 @@ pub async fn stream(
     let selection = selection(query)?;
     let pattern = selection.pattern()?;
     let Ok(permit) = app.streams.clone().try_acquire_owned() else {
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many streams are open"));
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many streams are open",
+        ));
     };
     match selection.space.as_deref().unwrap_or(DeviceState::NAME) {
         DeviceState::NAME => Ok(respond(events::<DeviceState>(&app.mesh, pattern, permit))),
         MessageCounts::NAME => Ok(respond(events::<MessageCounts>(&app.mesh, pattern, permit))),
-        other => Err(Problem::bad_request(format!("unknown space {other:?}: expected device or mailbox"))),
+        other => Err(Problem::bad_request(format!(
+            "unknown space {other:?}: expected device or mailbox"
+        ))),
     }
 }
 
 fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
     let events = Sse::new(events).keep_alive(KeepAlive::new().interval(COMMENT_EVERY));
-    ([(header::CACHE_CONTROL, "no-store"), (header::HeaderName::from_static("x-accel-buffering"), "no")], events)
+    (
+        [
+            (header::CACHE_CONTROL, "no-store"),
+            (header::HeaderName::from_static("x-accel-buffering"), "no"),
+        ],
+        events,
+    )
         .into_response()
 }
 
@@ -52,15 +63,23 @@ fn events<T: Exposed>(
     pattern: Pattern,
     permit: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
-    stream::unfold((T::space(mesh).watch(pattern), permit), async |(mut watcher, permit)| {
-        let event = event::<T>(watcher.next().await?);
-        Some((Ok(event), (watcher, permit)))
-    })
+    stream::unfold(
+        (T::space(mesh).watch(pattern), permit),
+        async |(mut watcher, permit)| {
+            let event = event::<T>(watcher.next().await?);
+            Some((Ok(event), (watcher, permit)))
+        },
+    )
 }
 
 fn event<T: Exposed>(item: Watch<T>) -> Event {
     match item {
-        Watch::Snapshot(all) => json("snapshot", &all.into_iter().map(Object::<T::Fields>::new).collect::<Vec<_>>()),
+        Watch::Snapshot(all) => json(
+            "snapshot",
+            &all.into_iter()
+                .map(Object::<T::Fields>::new)
+                .collect::<Vec<_>>(),
+        ),
         Watch::Changed(change) => json(
             "change",
             &Changed::<T::Fields> {
@@ -75,6 +94,7 @@ fn event<T: Exposed>(item: Watch<T>) -> Event {
 }
 
 fn json(name: &str, data: &impl Serialize) -> Event {
-    let data = serde_json::to_string(data).expect("texts, numbers and maps with text keys are JSON");
+    let data =
+        serde_json::to_string(data).expect("texts, numbers and maps with text keys are JSON");
     Event::default().event(name).data(data)
 }

@@ -17,11 +17,17 @@ pub fn apply(
 ) -> Vec<Problem> {
     let mut warnings = Vec::new();
     for (name, value) in variables {
-        let Some(name) = name.to_str().filter(|name| name.starts_with("PRESENCE_MESH_") && *name != CLIENT) else {
+        let Some(name) = name
+            .to_str()
+            .filter(|name| name.starts_with("PRESENCE_MESH_") && *name != CLIENT)
+        else {
             continue;
         };
         let Some(entry) = ENTRIES.iter().find(|entry| entry.variable() == name) else {
-            warnings.push(Problem { place: name.to_owned(), message: "unknown variable ignored".to_owned() });
+            warnings.push(Problem {
+                place: name.to_owned(),
+                message: "unknown variable ignored".to_owned(),
+            });
             continue;
         };
         let applied = match value.to_str() {
@@ -29,7 +35,10 @@ pub fn apply(
             None => Err(format!("{}: must be UTF-8", entry.full_name())),
         };
         if let Err(message) = applied {
-            problems.push(Problem { place: name.to_owned(), message });
+            problems.push(Problem {
+                place: name.to_owned(),
+                message,
+            });
         }
     }
     warnings
@@ -41,14 +50,31 @@ mod tests {
 
     #[test]
     fn unknown_variables_are_told_and_ignored_bad_ones_refused() {
+        let variables = [
+            ("PRESENCE_MESH_NOED", "x"),
+            ("PRESENCE_MESH_HTTP", "y"),
+            ("PATH", "z"),
+            ("PRESENCE_MESH_PRESET", "q"),
+        ];
         let variables =
-            [("PRESENCE_MESH_NOED", "x"), ("PRESENCE_MESH_HTTP", "y"), ("PATH", "z"), ("PRESENCE_MESH_PRESET", "q")];
-        let variables = variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+            variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let mut settings = Settings::default();
         let mut problems = Vec::new();
         let warnings = apply(&mut settings, variables, &mut problems);
-        assert_eq!(warnings.iter().map(|warning| warning.place.as_str()).collect::<Vec<_>>(), ["PRESENCE_MESH_NOED"]);
-        assert_eq!(problems.iter().map(|problem| problem.place.as_str()).collect::<Vec<_>>(), ["PRESENCE_MESH_PRESET"]);
+        assert_eq!(
+            warnings
+                .iter()
+                .map(|warning| warning.place.as_str())
+                .collect::<Vec<_>>(),
+            ["PRESENCE_MESH_NOED"]
+        );
+        assert_eq!(
+            problems
+                .iter()
+                .map(|problem| problem.place.as_str())
+                .collect::<Vec<_>>(),
+            ["PRESENCE_MESH_PRESET"]
+        );
         assert_eq!(settings, Settings::default());
     }
 }

@@ -13,8 +13,14 @@ use super::{Problem, Settings};
 pub fn apply(settings: &mut Settings, path: &Path, text: &str, problems: &mut Vec<Problem>) {
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut problem = |span: Range<usize>, message: String| {
-        let line = 1 + text.as_bytes()[..span.start.min(text.len())].iter().filter(|byte| **byte == b'\n').count();
-        problems.push(Problem { place: format!("{}:{line}", path.display()), message });
+        let line = 1 + text.as_bytes()[..span.start.min(text.len())]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
+        problems.push(Problem {
+            place: format!("{}:{line}", path.display()),
+            message,
+        });
     };
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
@@ -30,11 +36,15 @@ pub fn apply(settings: &mut Settings, path: &Path, text: &str, problems: &mut Ve
             if section.is_empty() && schema::sections().any(|section| section == name) {
                 continue;
             }
-            let Some(entry) = ENTRIES.iter().find(|entry| entry.section == section && entry.name == name) else {
+            let Some(entry) = ENTRIES
+                .iter()
+                .find(|entry| entry.section == section && entry.name == name)
+            else {
                 problem(key.span(), unknown(section, name, value.get_ref()));
                 continue;
             };
-            if let Err(message) = entry.apply(settings, Given::Toml(value.get_ref()), Some(folder)) {
+            if let Err(message) = entry.apply(settings, Given::Toml(value.get_ref()), Some(folder))
+            {
                 problem(value.span(), message);
             }
         }
@@ -42,22 +52,43 @@ pub fn apply(settings: &mut Settings, path: &Path, text: &str, problems: &mut Ve
     set("", document.get_ref());
     let mut not_sections = Vec::new();
     for section in schema::sections() {
-        let Some((key, value)) = document.get_ref().get_key_value(section) else { continue };
+        let Some((key, value)) = document.get_ref().get_key_value(section) else {
+            continue;
+        };
         match value.get_ref() {
             DeValue::Table(table) => set(section, table),
-            _ => not_sections.push((key.span(), format!("{section}: must be a section, [{section}]"))),
+            _ => not_sections.push((
+                key.span(),
+                format!("{section}: must be a section, [{section}]"),
+            )),
         }
     }
     for (span, message) in not_sections {
         problem(span, message);
     }
-    problems.sort_by_key(|problem| problem.place.rsplit_once(':').and_then(|(_, line)| line.parse::<usize>().ok()));
+    problems.sort_by_key(|problem| {
+        problem
+            .place
+            .rsplit_once(':')
+            .and_then(|(_, line)| line.parse::<usize>().ok())
+    });
 }
 
 fn unknown(section: &str, name: &str, value: &DeValue<'_>) -> String {
-    let what = if matches!(value, DeValue::Table(_)) { "section" } else { "key" };
-    let full = if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
-    format!("unknown {what} {full:?}, the nearest known key is {}", schema::nearest(section, name))
+    let what = if matches!(value, DeValue::Table(_)) {
+        "section"
+    } else {
+        "key"
+    };
+    let full = if section.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{section}.{name}")
+    };
+    format!(
+        "unknown {what} {full:?}, the nearest known key is {}",
+        schema::nearest(section, name)
+    )
 }
 
 #[cfg(test)]
@@ -65,8 +96,12 @@ mod tests {
     use super::*;
 
     fn problems(text: &str) -> Vec<String> {
-        let all = Settings::from_text(text, Path::new("/x/pm.toml")).err().unwrap_or_default();
-        all.into_iter().map(|problem| format!("{}: {}", problem.place, problem.message)).collect()
+        let all = Settings::from_text(text, Path::new("/x/pm.toml"))
+            .err()
+            .unwrap_or_default();
+        all.into_iter()
+            .map(|problem| format!("{}: {}", problem.place, problem.message))
+            .collect()
     }
 
     #[test]
@@ -83,18 +118,42 @@ mod tests {
     #[test]
     fn a_value_of_the_wrong_kind_is_told_with_its_line() {
         let cases = [
-            ("mesh = 3", "/x/pm.toml:1: mesh: must be a text, not a whole number"),
-            ("\nlisten = \"0.0.0.0:1\"", "/x/pm.toml:2: listen: must be a list of texts, not a text"),
-            ("join = [1]", "/x/pm.toml:1: join: must be a list of texts, not a list of something else"),
-            ("[discovery]\nmdns = \"on\"", "/x/pm.toml:2: discovery.mdns: must be true or false, not a text"),
+            (
+                "mesh = 3",
+                "/x/pm.toml:1: mesh: must be a text, not a whole number",
+            ),
+            (
+                "\nlisten = \"0.0.0.0:1\"",
+                "/x/pm.toml:2: listen: must be a list of texts, not a text",
+            ),
+            (
+                "join = [1]",
+                "/x/pm.toml:1: join: must be a list of texts, not a list of something else",
+            ),
+            (
+                "[discovery]\nmdns = \"on\"",
+                "/x/pm.toml:2: discovery.mdns: must be true or false, not a text",
+            ),
             (
                 "[timing]\nbeat = 3",
                 "/x/pm.toml:2: timing.beat: must be a text such as \"250ms\" or \"3s\", not a whole number",
             ),
-            ("[limits]\nkey_bytes = 0", "/x/pm.toml:2: limits.key_bytes: must be 1 to 255, not 0"),
-            ("[limits]\norigins = -1", "/x/pm.toml:2: limits.origins: must be a whole number, 0 or more, not \"-1\""),
-            ("preset = \"fast\"", "/x/pm.toml:1: preset: must be lan, wan or local, not \"fast\""),
-            ("discovery = 1", "/x/pm.toml:1: discovery: must be a section, [discovery]"),
+            (
+                "[limits]\nkey_bytes = 0",
+                "/x/pm.toml:2: limits.key_bytes: must be 1 to 255, not 0",
+            ),
+            (
+                "[limits]\norigins = -1",
+                "/x/pm.toml:2: limits.origins: must be a whole number, 0 or more, not \"-1\"",
+            ),
+            (
+                "preset = \"fast\"",
+                "/x/pm.toml:1: preset: must be lan, wan or local, not \"fast\"",
+            ),
+            (
+                "discovery = 1",
+                "/x/pm.toml:1: discovery: must be a section, [discovery]",
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(problems(text), [expected]);
@@ -103,10 +162,20 @@ mod tests {
 
     #[test]
     fn every_problem_is_told_in_the_order_of_lines() {
-        let text =
-            "[timing]\nbeat = \"x\"\n[http]\nlisten = \"y\"\n[asterisk]\nserver = \"z\"\n[security]\nban = [\"w\"]";
-        let lines: Vec<String> = problems(text).iter().map(|line| line[..12].to_owned()).collect();
-        assert_eq!(lines, ["/x/pm.toml:2", "/x/pm.toml:4", "/x/pm.toml:6", "/x/pm.toml:8"]);
+        let text = "[timing]\nbeat = \"x\"\n[http]\nlisten = \"y\"\n[asterisk]\nserver = \"z\"\n[security]\nban = [\"w\"]";
+        let lines: Vec<String> = problems(text)
+            .iter()
+            .map(|line| line[..12].to_owned())
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "/x/pm.toml:2",
+                "/x/pm.toml:4",
+                "/x/pm.toml:6",
+                "/x/pm.toml:8"
+            ]
+        );
     }
 
     #[test]

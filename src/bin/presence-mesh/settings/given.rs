@@ -28,12 +28,17 @@ impl Given<'_> {
 
     pub fn list(self) -> Result<Vec<String>, String> {
         match self {
-            Self::Toml(DeValue::Array(items)) => {
-                items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect::<Option<_>>()
-            }
-            Self::Text(text) => {
-                Some(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
-            }
+            Self::Toml(DeValue::Array(items)) => items
+                .iter()
+                .map(|item| item.get_ref().as_str().map(str::to_owned))
+                .collect::<Option<_>>(),
+            Self::Text(text) => Some(
+                text.split(',')
+                    .map(str::trim)
+                    .filter(|item| !item.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
+            ),
             Self::Texts(items) => Some(items.to_vec()),
             Self::Toml(_) => None,
         }
@@ -56,7 +61,8 @@ impl Given<'_> {
             Self::Text(text) => (text, 10),
             other => return Err(other.wrong_kind("a whole number")),
         };
-        usize::from_str_radix(digits, radix).map_err(|_| format!("must be a whole number, 0 or more, not {digits:?}"))
+        usize::from_str_radix(digits, radix)
+            .map_err(|_| format!("must be a whole number, 0 or more, not {digits:?}"))
     }
 
     pub fn span(self) -> Result<Duration, String> {
@@ -81,7 +87,11 @@ impl Given<'_> {
                 DeValue::Table(_) => "a table",
             },
         };
-        let found = if found == "a list" && wanted.starts_with("a list") { "a list of something else" } else { found };
+        let found = if found == "a list" && wanted.starts_with("a list") {
+            "a list of something else"
+        } else {
+            found
+        };
         format!("must be {wanted}, not {found}")
     }
 }

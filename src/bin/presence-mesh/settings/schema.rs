@@ -38,12 +38,19 @@ impl Entry {
 
     /// `node`, `discovery.mdns`.
     pub fn full_name(&self) -> String {
-        if self.section.is_empty() { self.name.to_owned() } else { format!("{}.{}", self.section, self.name) }
+        if self.section.is_empty() {
+            self.name.to_owned()
+        } else {
+            format!("{}.{}", self.section, self.name)
+        }
     }
 
     /// `PRESENCE_MESH_DISCOVERY_MDNS`.
     pub fn variable(&self) -> String {
-        format!("PRESENCE_MESH_{}", self.full_name().replace('.', "_").to_uppercase())
+        format!(
+            "PRESENCE_MESH_{}",
+            self.full_name().replace('.', "_").to_uppercase()
+        )
     }
 
     pub fn is_list(&self) -> bool {
@@ -54,7 +61,12 @@ impl Entry {
     ///
     /// # Errors
     /// What the value must be; without the key's name when it is a value of the wrong kind.
-    pub fn apply(&self, settings: &mut Settings, given: Given<'_>, folder: Option<&Path>) -> Checked {
+    pub fn apply(
+        &self,
+        settings: &mut Settings,
+        given: Given<'_>,
+        folder: Option<&Path>,
+    ) -> Checked {
         let name = self.full_name();
         let result = match self.set {
             Set::Text(set) => given.text().and_then(|value| set(settings, value)),
@@ -62,7 +74,10 @@ impl Entry {
                 if value.is_empty() {
                     return Err("must not be empty".to_owned());
                 }
-                set(settings, folder.map_or_else(|| PathBuf::from(&value), |folder| folder.join(&value)));
+                set(
+                    settings,
+                    folder.map_or_else(|| PathBuf::from(&value), |folder| folder.join(&value)),
+                );
                 Ok(())
             }),
             Set::List(set) => given.list().and_then(|value| set(settings, value)),
@@ -82,19 +97,36 @@ pub fn find(full_name: &str) -> Option<&'static Entry> {
 /// The names of the sections.
 pub fn sections() -> impl Iterator<Item = &'static str> {
     let mut last = "";
-    ENTRIES.iter().map(|entry| entry.section).filter(move |section| *section != std::mem::replace(&mut last, section))
+    ENTRIES
+        .iter()
+        .map(|entry| entry.section)
+        .filter(move |section| *section != std::mem::replace(&mut last, section))
 }
 
 /// The known key nearest to `wanted`, by the least number of letters to change; in `section` if one is
 /// equally near there.
 pub fn nearest(section: &str, wanted: &str) -> String {
     let keys = ENTRIES.iter().map(|entry| {
-        let distance = if begins(entry.name, wanted) { 1 } else { distance(entry.name, wanted) };
-        (distance * 2 + usize::from(entry.section != section), entry.full_name())
+        let distance = if begins(entry.name, wanted) {
+            1
+        } else {
+            distance(entry.name, wanted)
+        };
+        (
+            distance * 2 + usize::from(entry.section != section),
+            entry.full_name(),
+        )
     });
-    let sections =
-        sections().map(|name| (distance(name, wanted) * 2 + usize::from(!section.is_empty()), format!("[{name}]")));
-    keys.chain(sections).min_by_key(|(distance, _)| *distance).map(|(_, name)| name).unwrap_or_default()
+    let sections = sections().map(|name| {
+        (
+            distance(name, wanted) * 2 + usize::from(!section.is_empty()),
+            format!("[{name}]"),
+        )
+    });
+    keys.chain(sections)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+        .unwrap_or_default()
 }
 
 /// Whether `wanted` is the beginning of a longer name, long enough to be meant as such.
@@ -120,46 +152,164 @@ fn distance(a: &str, b: &str) -> usize {
 
 /// Every key, those of one section together.
 pub const ENTRIES: &[Entry] = &[
-    Entry::new("", "mesh", Set::Text(|s, v| name(&v).map(|name| s.mesh = Some(name)))),
-    Entry::new("", "node", Set::Text(|s, v| name(&v).map(|name| s.node = Some(name)))),
+    Entry::new(
+        "",
+        "mesh",
+        Set::Text(|s, v| name(&v).map(|name| s.mesh = Some(name))),
+    ),
+    Entry::new(
+        "",
+        "node",
+        Set::Text(|s, v| name(&v).map(|name| s.node = Some(name))),
+    ),
     Entry::new("", "key_file", Set::Path(|s, v| s.key_file = Some(v))),
     Entry::new("", "data_dir", Set::Path(|s, v| s.data_dir = Some(v))),
-    Entry::new("", "listen", Set::List(|s, v| listen_addresses(&v).map(|()| s.listen = v))),
-    Entry::new("", "join", Set::List(|s, v| join_addresses(&v).map(|()| s.join = v))),
-    Entry::new("", "preset", Set::Text(|s, v| preset(&v).map(|preset| s.preset = preset))),
+    Entry::new(
+        "",
+        "listen",
+        Set::List(|s, v| listen_addresses(&v).map(|()| s.listen = v)),
+    ),
+    Entry::new(
+        "",
+        "join",
+        Set::List(|s, v| join_addresses(&v).map(|()| s.join = v)),
+    ),
+    Entry::new(
+        "",
+        "preset",
+        Set::Text(|s, v| preset(&v).map(|preset| s.preset = preset)),
+    ),
     Entry::new("discovery", "mdns", Set::Switch(|s, v| s.mdns = v)),
     Entry::new("discovery", "kad", Set::Switch(|s, v| s.kad = v)),
     Entry::new("http", "listen", Set::Text(http_listen)),
-    Entry::new("limits", "entries_per_origin", Set::Count(|s, v| positive(v).map(|v| s.limits.entries_per_origin = v))),
-    Entry::new("limits", "key_bytes", Set::Count(|s, v| at_most(v, MAX_KEY_BYTES).map(|v| s.key_bytes = v))),
-    Entry::new("limits", "value_bytes", Set::Count(|s, v| at_most(v, MAX_VALUE_BYTES).map(|v| s.value_bytes = v))),
-    Entry::new("limits", "origins", Set::Count(|s, v| positive(v).map(|v| s.limits.origins = v))),
-    Entry::new("limits", "pending_ranges", Set::Count(|s, v| positive(v).map(|v| s.limits.pending_ranges = v))),
-    Entry::new("limits", "staged_entries", Set::Count(|s, v| positive(v).map(|v| s.limits.staged_entries = v))),
-    Entry::new("limits", "graves", Set::Count(|s, v| positive(v).map(|v| s.limits.graves = v))),
-    Entry::new("limits", "outgoing_frames", Set::Count(|s, v| positive(v).map(|v| s.limits.outgoing_frames = v))),
-    Entry::new("limits", "watch_queue", Set::Count(|s, v| positive(v).map(|v| s.limits.watch_queue = v))),
+    Entry::new(
+        "limits",
+        "entries_per_origin",
+        Set::Count(|s, v| positive(v).map(|v| s.limits.entries_per_origin = v)),
+    ),
+    Entry::new(
+        "limits",
+        "key_bytes",
+        Set::Count(|s, v| at_most(v, MAX_KEY_BYTES).map(|v| s.key_bytes = v)),
+    ),
+    Entry::new(
+        "limits",
+        "value_bytes",
+        Set::Count(|s, v| at_most(v, MAX_VALUE_BYTES).map(|v| s.value_bytes = v)),
+    ),
+    Entry::new(
+        "limits",
+        "origins",
+        Set::Count(|s, v| positive(v).map(|v| s.limits.origins = v)),
+    ),
+    Entry::new(
+        "limits",
+        "pending_ranges",
+        Set::Count(|s, v| positive(v).map(|v| s.limits.pending_ranges = v)),
+    ),
+    Entry::new(
+        "limits",
+        "staged_entries",
+        Set::Count(|s, v| positive(v).map(|v| s.limits.staged_entries = v)),
+    ),
+    Entry::new(
+        "limits",
+        "graves",
+        Set::Count(|s, v| positive(v).map(|v| s.limits.graves = v)),
+    ),
+    Entry::new(
+        "limits",
+        "outgoing_frames",
+        Set::Count(|s, v| positive(v).map(|v| s.limits.outgoing_frames = v)),
+    ),
+    Entry::new(
+        "limits",
+        "watch_queue",
+        Set::Count(|s, v| positive(v).map(|v| s.limits.watch_queue = v)),
+    ),
     Entry::new("timing", "beat", Set::Span(|s, v| s.timing.beat = Some(v))),
-    Entry::new("timing", "stale_after", Set::Span(|s, v| s.timing.stale_after = Some(v))),
-    Entry::new("timing", "gone_after", Set::Span(|s, v| s.timing.gone_after = Some(v))),
-    Entry::new("timing", "forget_after", Set::Span(|s, v| s.timing.forget_after = Some(v))),
+    Entry::new(
+        "timing",
+        "stale_after",
+        Set::Span(|s, v| s.timing.stale_after = Some(v)),
+    ),
+    Entry::new(
+        "timing",
+        "gone_after",
+        Set::Span(|s, v| s.timing.gone_after = Some(v)),
+    ),
+    Entry::new(
+        "timing",
+        "forget_after",
+        Set::Span(|s, v| s.timing.forget_after = Some(v)),
+    ),
     Entry::new("timing", "sync", Set::Span(|s, v| s.timing.sync = Some(v))),
-    Entry::new("timing", "retry", Set::Span(|s, v| s.timing.retry = Some(v))),
-    Entry::new("timing", "tombstone", Set::Span(|s, v| s.timing.tombstone = Some(v))),
-    Entry::new("timing", "max_clock_drift", Set::Span(|s, v| s.timing.max_clock_drift = Some(v))),
-    Entry::new("security", "allow", Set::List(|s, v| replicas(&v).map(|ids| s.allow = ids))),
-    Entry::new("security", "ban", Set::List(|s, v| replicas(&v).map(|ids| s.ban = ids))),
-    Entry::new("mailboxes", "merge", Set::Text(|s, v| merge(&v).map(|merge| s.merge = merge))),
-    Entry::new("asterisk", "listen", Set::Text(|s, v| address::parse(&v).map(|v| asterisk(s).listen = v))),
-    Entry::new("asterisk", "server", Set::Text(|s, v| sip_uri(v).map(|v| asterisk(s).server = Some(v)))),
-    Entry::new("asterisk", "username", Set::Text(|s, v| name(&v).map(|v| asterisk(s).username = Some(v)))),
-    Entry::new("asterisk", "password_file", Set::Path(|s, v| asterisk(s).password_file = Some(v))),
-    Entry::new("asterisk", "export", Set::List(|s, v| anything(v).map(|v| asterisk(s).export = Some(v)))),
-    Entry::new("asterisk", "import", Set::List(|s, v| anything(v).map(|v| asterisk(s).import = v))),
+    Entry::new(
+        "timing",
+        "retry",
+        Set::Span(|s, v| s.timing.retry = Some(v)),
+    ),
+    Entry::new(
+        "timing",
+        "tombstone",
+        Set::Span(|s, v| s.timing.tombstone = Some(v)),
+    ),
+    Entry::new(
+        "timing",
+        "max_clock_drift",
+        Set::Span(|s, v| s.timing.max_clock_drift = Some(v)),
+    ),
+    Entry::new(
+        "security",
+        "allow",
+        Set::List(|s, v| replicas(&v).map(|ids| s.allow = ids)),
+    ),
+    Entry::new(
+        "security",
+        "ban",
+        Set::List(|s, v| replicas(&v).map(|ids| s.ban = ids)),
+    ),
+    Entry::new(
+        "mailboxes",
+        "merge",
+        Set::Text(|s, v| merge(&v).map(|merge| s.merge = merge)),
+    ),
+    Entry::new(
+        "asterisk",
+        "listen",
+        Set::Text(|s, v| address::parse(&v).map(|v| asterisk(s).listen = v)),
+    ),
+    Entry::new(
+        "asterisk",
+        "server",
+        Set::Text(|s, v| sip_uri(v).map(|v| asterisk(s).server = Some(v))),
+    ),
+    Entry::new(
+        "asterisk",
+        "username",
+        Set::Text(|s, v| name(&v).map(|v| asterisk(s).username = Some(v))),
+    ),
+    Entry::new(
+        "asterisk",
+        "password_file",
+        Set::Path(|s, v| asterisk(s).password_file = Some(v)),
+    ),
+    Entry::new(
+        "asterisk",
+        "export",
+        Set::List(|s, v| anything(v).map(|v| asterisk(s).export = Some(v))),
+    ),
+    Entry::new(
+        "asterisk",
+        "import",
+        Set::List(|s, v| anything(v).map(|v| asterisk(s).import = v)),
+    ),
 ];
 
 fn asterisk(settings: &mut Settings) -> &mut AsteriskSettings {
-    settings.asterisk.get_or_insert_with(AsteriskSettings::default)
+    settings
+        .asterisk
+        .get_or_insert_with(AsteriskSettings::default)
 }
 
 fn anything(globs: Vec<String>) -> Result<Vec<String>, String> {
@@ -169,21 +319,36 @@ fn anything(globs: Vec<String>) -> Result<Vec<String>, String> {
 /// A name as it is shown in tables, logs and pages, where it must fit.
 pub fn name(text: &str) -> Result<String, String> {
     let fits = (1..=63).contains(&text.len()) && !text.chars().any(char::is_control);
-    if fits { Ok(text.to_owned()) } else { Err("must be 1 to 63 printable characters".to_owned()) }
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("must be 1 to 63 printable characters".to_owned())
+    }
 }
 
 /// The library judges its own addresses.
 fn listen_addresses(addresses: &[String]) -> Checked {
-    let described = addresses.iter().try_fold(Mesh::builder("check"), |builder, address| builder.listen(address));
+    let described = addresses
+        .iter()
+        .try_fold(Mesh::builder("check"), |builder, address| {
+            builder.listen(address)
+        });
     described.map(drop).map_err(|error| error.to_string())
 }
 
 fn join_addresses(addresses: &[String]) -> Checked {
-    Mesh::builder("check").join(addresses).map(drop).map_err(|error| error.to_string())
+    Mesh::builder("check")
+        .join(addresses)
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 fn http_listen(settings: &mut Settings, text: String) -> Checked {
-    settings.http = if text == "off" { None } else { Some(address::parse(&text)?) };
+    settings.http = if text == "off" {
+        None
+    } else {
+        Some(address::parse(&text)?)
+    };
     Ok(())
 }
 
@@ -205,7 +370,10 @@ fn merge(text: &str) -> Result<Merge, String> {
 }
 
 fn replicas(texts: &[String]) -> Result<Vec<ReplicaId>, String> {
-    texts.iter().map(|text| text.parse().map_err(|error| format!("{text:?}: {error}"))).collect()
+    texts
+        .iter()
+        .map(|text| text.parse().map_err(|error| format!("{text:?}: {error}")))
+        .collect()
 }
 
 /// The bridge judges its own.
@@ -217,11 +385,19 @@ fn sip_uri(text: String) -> Result<String, String> {
 }
 
 fn positive(count: usize) -> Result<usize, String> {
-    if count > 0 { Ok(count) } else { Err("must be at least 1".to_owned()) }
+    if count > 0 {
+        Ok(count)
+    } else {
+        Err("must be at least 1".to_owned())
+    }
 }
 
 fn at_most(count: usize, limit: usize) -> Result<usize, String> {
-    if (1..=limit).contains(&count) { Ok(count) } else { Err(format!("must be 1 to {limit}, not {count}")) }
+    if (1..=limit).contains(&count) {
+        Ok(count)
+    } else {
+        Err(format!("must be 1 to {limit}, not {count}"))
+    }
 }
 
 #[cfg(test)]
@@ -242,9 +418,26 @@ mod tests {
     #[test]
     fn names_are_unique_and_sections_are_together() {
         let names: Vec<_> = ENTRIES.iter().map(Entry::variable).collect();
-        assert_eq!(names.iter().collect::<std::collections::BTreeSet<_>>().len(), names.len());
+        assert_eq!(
+            names
+                .iter()
+                .collect::<std::collections::BTreeSet<_>>()
+                .len(),
+            names.len()
+        );
         let sections: Vec<_> = sections().collect();
-        assert_eq!(sections, ["discovery", "http", "limits", "timing", "security", "mailboxes", "asterisk"]);
+        assert_eq!(
+            sections,
+            [
+                "discovery",
+                "http",
+                "limits",
+                "timing",
+                "security",
+                "mailboxes",
+                "asterisk"
+            ]
+        );
     }
 
     #[test]
