@@ -509,18 +509,29 @@ async fn a_node_that_joins_itself_stays_alone_and_well() {
         .nth(4)
         .expect("a port")
         .to_owned();
-    drop(one);
+    one.leave().await;
     let listen = format!("127.0.0.1:{port}");
-    let own = Mesh::builder("acme")
-        .key(KEY)
-        .mdns(false)
-        .listen(&listen)
-        .expect("an address");
-    let own = start(
-        own.join([listen, format!("localhost:{port}")])
-            .expect("addresses"),
-    )
-    .await;
+    let own = || {
+        let own = Mesh::builder("acme").key(KEY).mdns(false);
+        let own = own.listen(&listen).expect("an address");
+        own.join([listen.clone(), format!("localhost:{port}")])
+            .expect("addresses")
+            .start()
+    };
+    // The port is free once the last of the first node's connections is, and nothing announces that.
+    let free = async {
+        let mut look = tokio::time::interval(Duration::from_millis(5));
+        loop {
+            look.tick().await;
+            match own().await {
+                Err(StartError::Listen { .. }) => {}
+                started => return started.expect("the node starts"),
+            }
+        }
+    };
+    let own = tokio::time::timeout(DEADLINE, free)
+        .await
+        .expect("the port becomes free");
     until("it noticed", || own.net_counters().dials_failed > 0).await;
     assert_eq!(own.peers(), []);
     tokio::time::timeout(DEADLINE, own.ready())
