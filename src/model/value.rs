@@ -1,9 +1,9 @@
 //! What is known: a value as it is stored and sent.
 
 use std::fmt;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 use thiserror::Error;
 
 use super::device::DeviceState;
@@ -14,10 +14,15 @@ pub const MAX_VALUE_BYTES: usize = 4096;
 
 /// A value in its encoded form.
 ///
-/// The store compares and carries bytes and never looks inside; a space decodes them. Up to 16 bytes lie
-/// inline, which all device states and message counts fit into.
+/// The store compares and carries bytes and never looks inside; a space decodes them. Cheap to clone: the
+/// bytes are shared. All values of one byte, which device states are, share 256 allocations in all, so that a
+/// hundred thousand lamps do not cost a hundred thousand of them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Value(SmallVec<[u8; 16]>);
+pub struct Value(Arc<[u8]>);
+
+static ONE_BYTE: LazyLock<[Value; 256]> = LazyLock::new(|| {
+    std::array::from_fn(|n| Value([u8::try_from(n).expect("256 bytes")].as_slice().into()))
+});
 
 impl Value {
     /// Takes encoded bytes.
@@ -28,7 +33,14 @@ impl Value {
         if bytes.len() > MAX_VALUE_BYTES {
             return Err(ValueError { bytes: bytes.len() });
         }
-        Ok(Self(SmallVec::from_slice(bytes)))
+        match bytes {
+            [byte] => Ok(Self::one_byte(*byte)),
+            _ => Ok(Self(bytes.into())),
+        }
+    }
+
+    fn one_byte(byte: u8) -> Self {
+        ONE_BYTE[usize::from(byte)].clone()
     }
 
     /// Encodes any serde value with postcard.
@@ -56,7 +68,7 @@ impl Value {
 
     /// The device state it holds; a byte that is none reads as UNKNOWN, as Asterisk itself does.
     pub fn device_state(&self) -> DeviceState {
-        match self.0.as_slice() {
+        match &*self.0 {
             [number] => DeviceState::from_number(*number).unwrap_or(DeviceState::Unknown),
             _ => DeviceState::Unknown,
         }
@@ -65,7 +77,7 @@ impl Value {
 
 impl From<DeviceState> for Value {
     fn from(state: DeviceState) -> Self {
-        Self(SmallVec::from_slice(&[state.number()]))
+        Self::one_byte(state.number())
     }
 }
 
