@@ -6,6 +6,8 @@ pub mod bridge;
 pub mod crdt;
 pub mod model;
 pub mod proto;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod wire;
 
 #[cfg(feature = "net")]

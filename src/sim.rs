@@ -1,0 +1,1 @@
+//! A world of replicas in virtual time.
