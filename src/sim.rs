@@ -1,18 +1,30 @@
 //! A world of replicas in virtual time: links, faults, workload, checkers, report.
 
+mod chaos;
+mod check;
+pub mod checks;
 pub mod gossip;
 mod histogram;
 mod latency;
 mod outcome;
 mod prf;
+mod recorder;
+mod run;
 mod scenario;
+mod trace;
+mod world;
 
+pub use check::{Broken, Checker, all_checkers};
 pub use histogram::Histogram;
 pub use latency::Latency;
 pub use outcome::{
     Band, Figures, LampStep, MAX_LINES, NodeFigures, Outcome, Recording, Verdict, Violation,
 };
 pub use prf::{Chance, Draws, Purpose, prf};
+pub use recorder::Recorder;
+pub use run::{run, run_with};
 pub use scenario::{
     Burst, Chaos, DIALLED, Disk, Fault, MAX_FULL_MESH, Network, Regions, Scenario, Verb, Workload,
 };
+pub use trace::Trace;
+pub use world::{Cause, DiskState, EPOCH_MS, Log, Logged, Sent, Step, World};

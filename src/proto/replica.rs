@@ -14,11 +14,11 @@ use super::io::{Input, Now, Output, Report};
 use super::lease::Spans;
 use super::member::{Member, Standing};
 use super::shown::{Explanation, Shown};
-use super::store::{OriginIndex, Store};
+use super::store::{OriginIndex, OriginState, Store};
 use super::sync::Sync;
 use super::view::{View, mono_ms};
 use super::watches::{WatchId, Watched};
-use crate::crdt::{Hlc, HybridClock};
+use crate::crdt::{Entry, Hlc, HybridClock};
 use crate::model::{Incarnation, Key, NodeRecord, Pattern, ReplicaId, SpaceId, Value};
 use crate::wire::{Digest, Identity};
 use local::Own;
@@ -418,15 +418,23 @@ impl Replica {
 
     /// How much of every origin is known here, our own included, ordered by replica.
     pub fn maps(&self) -> Vec<MapSummary> {
-        let maps = self.store.iter().map(|(_, origin)| MapSummary {
-            replica: origin.replica,
-            incarnation: origin.map.incarnation(),
-            head: origin.map.head(),
-            watermark: origin.map.watermark(),
-            entries: origin.map.len(),
-            hash: origin.map.hash(),
-        });
-        maps.collect()
+        self.store
+            .iter()
+            .map(|(_, origin)| summary(origin))
+            .collect()
+    }
+
+    /// How much of one origin is known here.
+    pub fn map(&self, origin: ReplicaId) -> Option<MapSummary> {
+        Some(summary(self.store.get(self.store.find(origin)?)))
+    }
+
+    /// The stored entries of one origin after `after`, tombstones included, in ascending seq.
+    pub fn entries(&self, origin: ReplicaId, after: u64) -> Vec<(Key, Entry)> {
+        let index = self.store.find(origin);
+        index.map_or_else(Vec::new, |index| {
+            self.store.get(index).map.page(after, usize::MAX).entries
+        })
     }
 
     /// Whether a first exchange with a peer is done, or there was none for 5 s.
@@ -463,30 +471,58 @@ impl Replica {
     ///
     /// Costs as much as everything stored: for tests and the simulator.
     ///
+    /// # Errors
+    /// The first invariant that is broken.
+    pub fn invariants(&self) -> Result<(), String> {
+        if let Err(key) = self.view.recomputed(&self.store, self.now) {
+            return Err(format!(
+                "what is shown of {key} differs from what the store makes of it"
+            ));
+        }
+        let limits = &self.config.limits;
+        let bounded = |what: &str, number: usize, limit: usize| {
+            if number <= limit {
+                Ok(())
+            } else {
+                Err(format!("{number} {what}, the bound is {limit}"))
+            }
+        };
+        bounded(
+            "staged entries",
+            self.sync.staged_entries(),
+            limits.staged_entries,
+        )?;
+        bounded(
+            "outgoing frames",
+            self.own.queued_frames,
+            limits.outgoing_frames,
+        )?;
+        for (index, origin) in self.store.iter() {
+            bounded(
+                "pending ranges",
+                origin.pending.len(),
+                limits.pending_ranges,
+            )?;
+            let (tombstones, head) = (origin.tombstones.len(), origin.map.head());
+            bounded("tombstones", origin.map.tombstones().count(), tombstones)?;
+            let proved = origin.latest().map_or(0, |header| header.head);
+            if index != Store::OWN && head > proved {
+                return Err(format!(
+                    "its head of {:?} is {head}, signed is {proved}",
+                    origin.replica
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Like [`Replica::invariants`], for tests.
+    ///
     /// # Panics
     /// When an invariant is broken, naming it.
     pub fn check_invariants(&self) {
-        if let Err(key) = self.view.recomputed(&self.store, self.now) {
-            panic!("what is shown of {key} differs from what the store makes of it");
-        }
-        assert!(
-            self.sync.staged_entries() <= self.config.limits.staged_entries,
-            "staged entries are bounded"
-        );
-        assert!(
-            self.own.queued_frames <= self.config.limits.outgoing_frames,
-            "outgoing frames are bounded"
-        );
-        for (index, origin) in self.store.iter() {
-            assert!(
-                origin.pending.len() <= self.config.limits.pending_ranges,
-                "pending ranges are bounded"
-            );
-            let proved = origin.latest().map_or(0, |header| header.head);
-            assert!(
-                index == Store::OWN || origin.map.head() <= proved,
-                "no head beyond a signed header"
-            );
+        if let Err(broken) = self.invariants() {
+            panic!("{broken}");
         }
     }
 }
@@ -506,6 +542,17 @@ pub struct MapSummary {
     pub entries: usize,
     /// The hash of all of them.
     pub hash: u128,
+}
+
+fn summary(origin: &OriginState) -> MapSummary {
+    MapSummary {
+        replica: origin.replica,
+        incarnation: origin.map.incarnation(),
+        head: origin.map.head(),
+        watermark: origin.map.watermark(),
+        entries: origin.map.len(),
+        hash: origin.map.hash(),
+    }
 }
 
 fn ms(span: Duration) -> i64 {

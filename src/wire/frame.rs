@@ -101,6 +101,11 @@ impl Frame {
         self.header.header()
     }
 
+    /// What it carries.
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+
     /// Its header and its body, apart.
     pub fn into_parts(self) -> (SignedHeader, Body) {
         (self.header, self.body)
