@@ -38,6 +38,8 @@ pub(super) struct OriginState {
     pub(super) previous: Option<OriginMap>,
     /// When the life before was last known alive: how old what it said is.
     pub(super) previous_alive_at: i64,
+    /// Whether that earlier life had been shown as gone: what it said of devices stays out of their aggregates.
+    pub(super) previous_gone: bool,
     /// What it says of itself.
     pub(super) record: Option<NodeRecord>,
     /// What people call it.
@@ -67,6 +69,7 @@ impl OriginState {
             pending: Vec::new(),
             previous: None,
             previous_alive_at: 0,
+            previous_gone: false,
             record: None,
             name: replica.to_string().into(),
             lease: Lease::new(now),
@@ -155,6 +158,8 @@ impl OriginState {
 
     fn begin_life(&mut self, incarnation: Incarnation, now: i64) -> Vec<Key> {
         let old = std::mem::replace(&mut self.map, OriginMap::new(incarnation));
+        let gone = self.left() || self.lease.standing == Standing::Gone;
+        self.previous_gone = gone || (self.previous_gone && self.previous.is_some());
         let overlaid = match self.previous.take() {
             Some(previous) => overlay(previous, &old),
             None => old,

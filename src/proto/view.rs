@@ -342,7 +342,12 @@ fn standing(
         age = age.max(now - since.unwrap_or(now));
     }
     if previous {
-        standing = standing.max(Standing::Suspect);
+        let earlier = if origin.previous_gone {
+            Standing::Gone
+        } else {
+            Standing::Suspect
+        };
+        standing = standing.max(earlier);
         age = age.max(now - origin.previous_alive_at);
     }
     (standing, age)
