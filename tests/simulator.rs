@@ -15,7 +15,12 @@ fn fault(at: u64, until: u64, verb: Verb) -> Fault {
 
 fn passes(scenario: &Scenario, seed: u64) -> Outcome {
     let (outcome, _) = sim::run(scenario, seed, false);
-    assert_eq!(outcome.verdict, Verdict::Pass, "{} seed {seed}", scenario.name);
+    assert_eq!(
+        outcome.verdict,
+        Verdict::Pass,
+        "{} seed {seed}",
+        scenario.name
+    );
     outcome
 }
 
@@ -23,7 +28,7 @@ fn passes(scenario: &Scenario, seed: u64) -> Outcome {
 fn a_quiet_world_agrees() {
     for seed in 0..10 {
         let outcome = passes(&Scenario::new("clean", 5, 20 * SECOND), seed);
-        println!("{outcome:?}");
+        println!("{} {}", outcome.trace_hash, outcome.figures.events);
     }
 }
 
@@ -45,11 +50,35 @@ fn everything() -> Scenario {
         fault(8, 20, Verb::Loss(Chance(200_000))),
         fault(14, 22, Verb::OneWay(vec![0], vec![1, 2])),
         fault(20, 32, Verb::Hold(vec![3], vec![0, 1, 2, 4, 5])),
-        fault(24, 36, Verb::Crash { node: 3, disk: Disk::Kept, power: true }),
-        fault(30, 40, Verb::Crash { node: 4, disk: Disk::Lost, power: false }),
+        fault(
+            24,
+            36,
+            Verb::Crash {
+                node: 3,
+                disk: Disk::Kept,
+                power: true,
+            },
+        ),
+        fault(
+            30,
+            40,
+            Verb::Crash {
+                node: 4,
+                disk: Disk::Lost,
+                power: false,
+            },
+        ),
         fault(35, 50, Verb::Pause(2)),
         fault(40, 50, Verb::Leave(1)),
-        fault(45, 60, Verb::Clock { node: 0, offset_ms: 3_600_000, drift_ppm: 500 }),
+        fault(
+            45,
+            60,
+            Verb::Clock {
+                node: 0,
+                offset_ms: 3_600_000,
+                drift_ppm: 500,
+            },
+        ),
         fault(50, 60, Verb::Duplicate(Chance(200_000))),
         fault(52, 66, Verb::Reorder(Chance(300_000))),
         fault(55, 70, Verb::Garbage(Chance(100_000))),
@@ -57,7 +86,15 @@ fn everything() -> Scenario {
         fault(60, 70, Verb::Bridge(2)),
         fault(70, 80, Verb::Ring),
         fault(75, 85, Verb::Isolate(5)),
-        fault(78, 88, Verb::Crash { node: 0, disk: Disk::Old, power: false }),
+        fault(
+            78,
+            88,
+            Verb::Crash {
+                node: 0,
+                disk: Disk::Old,
+                power: false,
+            },
+        ),
     ];
     scenario
 }

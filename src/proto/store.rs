@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::lease::Lease;
+use super::member::Standing;
 use crate::crdt::{Accepted, Delta, Entry, Head, OriginMap};
 use crate::model::{Incarnation, Key, NodeRecord, ReplicaId, SpaceId};
 use crate::wire::{Digest, HeadInfo, Header, Kind, SignedHeader};

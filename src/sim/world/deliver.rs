@@ -238,6 +238,7 @@ impl World {
         };
         let pair = (packet.from as u64) << 32 | packet.to as u64;
         let draw = |i: u64| prf(self.seed, pair, Purpose::Garbage, n.wrapping_mul(64) + i);
+        let genuine = bytes.clone();
         match draw(0) % 4 {
             0 => {
                 for i in 0..1 + draw(1) % 3 {
@@ -249,7 +250,8 @@ impl World {
             2 => bytes.extend((0..1 + draw(1) % 16).map(|i| draw(16 + i) as u8)),
             _ => bytes = (0..draw(1) % 512).map(|i| draw(100 + i) as u8).collect(),
         }
-        Some((kind, bytes.into()))
+        // Bits flipped twice are as they were.
+        (bytes != genuine).then(|| (kind, bytes.into()))
     }
 
     /// Something arrives.
