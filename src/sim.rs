@@ -27,4 +27,4 @@ pub use scenario::{
     Burst, Chaos, DIALLED, Disk, Fault, MAX_FULL_MESH, Network, Regions, Scenario, Verb, Workload,
 };
 pub use trace::Trace;
-pub use world::{Cause, DiskState, EPOCH_MS, Log, Logged, Sent, Step, World};
+pub use world::{Cause, DiskState, EPOCH_MS, Log, Logged, News, Sent, Step, World};

@@ -105,3 +105,24 @@ fn everything_at_once_is_survived() {
         passes(&everything(), seed);
     }
 }
+
+/// A server left, came back, and its old lamps were lit once more until it had restated them.
+#[test]
+fn what_a_gone_life_said_stays_gone_when_the_next_begins() {
+    for seed in 0..10 {
+        let mut scenario = Scenario::new("returns", 4, 40 * SECOND);
+        scenario.faults = vec![
+            fault(5, 20, Verb::Leave(1)),
+            fault(
+                8,
+                30,
+                Verb::Crash {
+                    node: 2,
+                    disk: Disk::Lost,
+                    power: true,
+                },
+            ),
+        ];
+        passes(&scenario, seed);
+    }
+}

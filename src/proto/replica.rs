@@ -452,6 +452,11 @@ impl Replica {
         self.store.own().map.incarnation()
     }
 
+    /// The number of its latest write.
+    pub fn head(&self) -> u64 {
+        self.store.own().map.head()
+    }
+
     /// Every stamp handed out or observed is at most this.
     pub fn last_hlc(&self) -> Hlc {
         self.own.clock.last()

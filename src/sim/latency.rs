@@ -40,7 +40,7 @@ impl Latency {
             Self::Uniform(least, most) => least + draws.below(most - least + 1),
             Self::Exponential { least_us, mean_us } => {
                 // −ln u = −log2 u · ln 2, and ln 2 = 45426 / 65536.
-                let nats = u128::from(minus_log2(draws.next())) * 45_426 / u128::from(ONE);
+                let nats = u128::from(minus_log2(draws.draw())) * 45_426 / u128::from(ONE);
                 least_us + ((u128::from(mean_us) * nats) >> FRACTION) as u64
             }
             Self::Pareto {
@@ -48,7 +48,7 @@ impl Latency {
                 shape_milli,
                 most_us,
             } => {
-                let exponent = minus_log2(draws.next()) * 1_000 / shape_milli;
+                let exponent = minus_log2(draws.draw()) * 1_000 / shape_milli;
                 scale_by_exp2(least_us, exponent).min(most_us)
             }
         }

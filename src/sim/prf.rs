@@ -59,7 +59,7 @@ impl Draws {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.n += 1;
         prf(self.seed, self.entity, self.purpose, self.n - 1)
     }
@@ -68,7 +68,7 @@ impl Draws {
     pub fn below(&mut self, end: u64) -> u64 {
         assert!(end > 0, "nothing is below 0");
         // The high half of a 128-bit product: no modulo bias worth speaking of.
-        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
+        ((u128::from(self.draw()) * u128::from(end)) >> 64) as u64
     }
 
     /// Whether something of this probability happens.
@@ -95,21 +95,21 @@ mod tests {
     #[test]
     fn sequences_do_not_shift_each_other() {
         let mut a = Draws::new(7, 1, Purpose::Loss);
-        let alone: Vec<u64> = (0..8).map(|_| a.next()).collect();
+        let alone: Vec<u64> = (0..8).map(|_| a.draw()).collect();
         let (mut a, mut b) = (
             Draws::new(7, 1, Purpose::Loss),
             Draws::new(7, 2, Purpose::Loss),
         );
         let beside: Vec<u64> = (0..8)
             .map(|_| {
-                b.next();
-                a.next()
+                b.draw();
+                a.draw()
             })
             .collect();
         assert_eq!(alone, beside);
-        assert_ne!(alone[0], Draws::new(7, 2, Purpose::Loss).next());
-        assert_ne!(alone[0], Draws::new(8, 1, Purpose::Loss).next());
-        assert_ne!(alone[0], Draws::new(7, 1, Purpose::Burst).next());
+        assert_ne!(alone[0], Draws::new(7, 2, Purpose::Loss).draw());
+        assert_ne!(alone[0], Draws::new(8, 1, Purpose::Loss).draw());
+        assert_ne!(alone[0], Draws::new(7, 1, Purpose::Burst).draw());
     }
 
     #[test]

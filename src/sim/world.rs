@@ -22,7 +22,9 @@ use super::recorder::Recorder;
 use super::scenario::{Fault, Scenario, Verb};
 use super::trace::Trace;
 use crate::model::{Incarnation, Key, Pattern, ReplicaId, SpaceId, Value};
-use crate::proto::{Freshness, Input, Now, Output, Replica, Report, RequestId, Shown, Watched};
+use crate::proto::{
+    Freshness, Input, MapSummary, Now, Output, Replica, Report, RequestId, Shown, Watched,
+};
 use crate::wire::{Frame, Identity, MeshId, MeshKey, Request, Response};
 
 pub use clock::EPOCH_MS;
@@ -78,12 +80,23 @@ pub struct Step {
     pub node: usize,
     /// What.
     pub cause: Cause,
-    /// The origins of which it may know more than before, its own left out.
-    pub touched: Vec<ReplicaId>,
+    /// The origins of which it knows something else than before, its own left out.
+    pub news: Vec<News>,
     /// What it sent.
     pub sent: Vec<Sent>,
     /// Its own head before.
     pub head_before: u64,
+}
+
+/// A replica knows something else of an origin than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct News {
+    /// The origin.
+    pub origin: ReplicaId,
+    /// How much is known of it now; `None` when it was forgotten.
+    pub map: Option<MapSummary>,
+    /// How much was known when it was last looked at, in this life.
+    pub before: Option<MapSummary>,
 }
 
 /// What happened to a replica.
@@ -275,7 +288,9 @@ impl World {
             self.now_us = at_us;
             self.figures.events += 1;
             if let Some(step) = self.happen(event) {
-                self.after_step(&step);
+                if self.recorder.is_some() {
+                    self.record_lamps(step.node);
+                }
                 return Some(step);
             }
         }
@@ -412,7 +427,7 @@ impl World {
             at_us: self.now_us,
             node,
             cause,
-            touched,
+            news: self.see(node, touched),
             sent,
             head_before,
         }
@@ -443,13 +458,6 @@ impl World {
         }
     }
 
-    fn after_step(&mut self, step: &Step) {
-        self.see(step);
-        if self.recorder.is_some() {
-            self.record_lamps(step.node);
-        }
-    }
-
     fn trace_step(&mut self, node: usize, cause: &Cause) {
         self.trace.word(self.now_us);
         let tag = match cause {
@@ -468,7 +476,7 @@ impl World {
     }
 
     fn own_head(&self, node: usize) -> u64 {
-        self.nodes[node].own_map().map_or(0, |map| map.head)
+        self.nodes[node].replica.as_ref().map_or(0, Replica::head)
     }
 
     fn now_of(&self, node: usize) -> Now {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::super::check::{Broken, Checker};
-use super::super::world::{Cause, Step, World};
+use super::super::world::{Step, World};
 use crate::crdt::Entry;
 use crate::model::{Key, ReplicaId};
+use crate::proto::MapSummary;
 
 /// J: a replica's copy of an origin's map equals the original as it was when its seq was the copy's head. Hence
 /// A: equal heads mean equal maps.
@@ -25,11 +26,8 @@ impl Checker for Moments {
     }
 
     fn step(&mut self, world: &World, step: &Step) -> Result<(), Broken> {
-        for origin in &step.touched {
-            same_hash(world, step.node, *origin)?;
-        }
-        if step.cause == Cause::Started {
-            same_hash(world, step.node, world.id(step.node))?;
+        for map in step.news.iter().filter_map(|news| news.map) {
+            same_hash(world, step.node, &map)?;
         }
         Ok(())
     }
@@ -40,20 +38,17 @@ impl Checker for Moments {
         for n in 0..COMPARED.min(nodes * nodes) {
             let pair = (self.sweeps * COMPARED + n) % (nodes * nodes);
             let (node, origin) = (pair / nodes, world.id(pair % nodes));
-            same_hash(world, node, origin)?;
             same_content(world, node, origin)?;
         }
         Ok(())
     }
 }
 
-fn same_hash(world: &World, node: usize, origin: ReplicaId) -> Result<(), Broken> {
-    let Some(map) = world.replica(node).and_then(|replica| replica.map(origin)) else {
-        return Ok(());
-    };
+fn same_hash(world: &World, node: usize, map: &MapSummary) -> Result<(), Broken> {
     if map.head == 0 {
         return Ok(());
     }
+    let origin = map.replica;
     let truth = world
         .log(origin, map.incarnation)
         .and_then(|log| log.hash_at(map.head));
@@ -83,6 +78,7 @@ fn same_content(world: &World, node: usize, origin: ReplicaId) -> Result<(), Bro
     let Some(map) = replica.map(origin).filter(|map| map.head > 0) else {
         return Ok(());
     };
+    same_hash(world, node, &map)?;
     let Some(log) = world.log(origin, map.incarnation) else {
         return Ok(());
     };

@@ -10,11 +10,12 @@ use crate::model::{Incarnation, Key, ReplicaId, SpaceId};
 /// M: of each origin, `(incarnation, head)` never goes back, nor does what a reader is shown of its keys.
 #[derive(Debug, Default)]
 pub struct Monotone {
-    /// By node, life and origin.
-    heads: BTreeMap<(usize, u32, ReplicaId), (Incarnation, u64)>,
     /// By node and life: of each key and origin, what was shown.
-    shown: BTreeMap<(usize, u32), BTreeMap<(Key, ReplicaId), (Incarnation, u64)>>,
+    shown: BTreeMap<(usize, u32), Shown>,
 }
+
+/// The write of each origin that was shown last under a key.
+type Shown = BTreeMap<(Key, ReplicaId), (Incarnation, u64)>;
 
 /// What is shown is compared in worlds of at most so many nodes; heads in all.
 const SMALL: usize = 32;
@@ -25,24 +26,16 @@ impl Checker for Monotone {
     }
 
     fn step(&mut self, world: &World, step: &Step) -> Result<(), Broken> {
-        let Some(replica) = world.replica(step.node) else {
-            return Ok(());
-        };
-        let life = world.life(step.node);
-        for origin in &step.touched {
-            let place = (step.node, life, *origin);
-            let Some(map) = replica.map(*origin) else {
-                self.heads.remove(&place);
+        for news in &step.news {
+            let (Some(before), Some(now)) = (news.before, news.map) else {
                 continue;
             };
-            let now = (map.incarnation, map.head);
-            let before = self.heads.insert(place, now).unwrap_or_default();
-            if now < before {
+            if (now.incarnation, now.head) < (before.incarnation, before.head) {
                 return Err(Broken::at(
                     step.node,
                     format!(
                         "went back on {}: {before:?} before, {now:?} now",
-                        name_of(world, *origin)
+                        name_of(world, news.origin)
                     ),
                 ));
             }

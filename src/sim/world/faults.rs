@@ -29,6 +29,7 @@ impl World {
         this.clock.start(now_us);
         this.down_since_us = None;
         this.said.clear();
+        this.known.clear();
         this.timer_us = u64::MAX;
         this.sending_until_us = 0;
         let life = this.life;

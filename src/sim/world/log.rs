@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Cause, Step, World};
+use super::{News, World};
 use crate::crdt::Entry;
-use crate::model::{Incarnation, Key, ReplicaId};
+use crate::model::{Key, ReplicaId};
+use crate::proto::MapSummary;
 use crate::wire::{Answer, Response};
 
 /// Everything that one life of an origin wrote.
@@ -73,15 +74,19 @@ pub(super) fn origins(response: &Response) -> Vec<ReplicaId> {
 impl World {
     /// Notes what a node wrote since it was last looked at.
     pub(super) fn log_own(&mut self, node: usize) {
-        let Some(own) = self.nodes[node].own_map() else {
+        let Some(replica) = self.nodes[node].replica.as_ref() else {
             return;
         };
-        let id = own.replica;
+        let logged = (replica.incarnation(), replica.head());
+        if self.nodes[node].logged == logged {
+            return;
+        }
+        let id = replica.id();
+        let own = replica.map(id).expect("it has a map of its own");
         let log = self.logs.entry((id, own.incarnation)).or_default();
         if own.head <= log.head() {
             return;
         }
-        let replica = self.nodes[node].replica.as_ref().expect("it has a map");
         for (key, entry) in replica.entries(id, log.head()) {
             log.entries.push(Logged {
                 at_us: self.now_us,
@@ -90,54 +95,51 @@ impl World {
             });
         }
         log.hashes.push((own.head, own.hash));
+        self.nodes[node].logged = logged;
     }
 
-    /// Measures how long what a node has just learnt was on its way.
-    pub(super) fn see(&mut self, step: &Step) {
-        if step.cause == Cause::Started {
-            self.nodes[step.node].heads.clear();
-        }
-        for origin in &step.touched {
-            let this = &self.nodes[step.node];
-            let Some(map) = this
-                .replica
-                .as_ref()
-                .and_then(|replica| replica.map(*origin))
-            else {
+    /// What a node knows of some origins that it did not know before; measures how long it was on its way.
+    pub(super) fn see(&mut self, node: usize, origins: Vec<ReplicaId>) -> Vec<News> {
+        let mut all = Vec::new();
+        for origin in origins {
+            let this = &mut self.nodes[node];
+            let Some(replica) = this.replica.as_ref() else {
                 continue;
             };
-            let before = this.heads.get(origin).copied().unwrap_or_default();
-            let now = (map.incarnation, map.head);
-            if now == before {
+            let map = replica.map(origin);
+            let before = this.known.get(&origin).copied();
+            if map == before {
                 continue;
             }
-            self.nodes[step.node].heads.insert(*origin, now);
-            let from = if before.0 == map.incarnation {
-                before.1
-            } else {
-                0
+            match map {
+                Some(map) => this.known.insert(origin, map),
+                None => this.known.remove(&origin),
             };
-            let seen = self.logs.get(&(*origin, map.incarnation));
-            let Some(log) = seen.filter(|_| map.head > from) else {
-                continue;
-            };
-            let first = log
-                .entries
-                .partition_point(|logged| logged.entry.seq() <= from);
-            let delays = log.entries[first..]
-                .iter()
-                .take_while(|logged| logged.entry.seq() <= map.head)
-                .map(|logged| self.now_us - logged.at_us);
-            delays.for_each(|delay| self.figures.seen.add(delay));
+            if let Some(map) = map {
+                let same_life = before.filter(|before| before.incarnation == map.incarnation);
+                self.measure(origin, &map, same_life.map_or(0, |before| before.head));
+            }
+            all.push(News {
+                origin,
+                map,
+                before,
+            });
         }
+        all
     }
 
-    /// How far a node knew an origin as of its last step: incarnation and head.
-    pub fn head(&self, node: usize, origin: ReplicaId) -> (Incarnation, u64) {
-        self.nodes[node]
-            .heads
-            .get(&origin)
-            .copied()
-            .unwrap_or_default()
+    fn measure(&mut self, origin: ReplicaId, map: &MapSummary, from: u64) {
+        let seen = self.logs.get(&(origin, map.incarnation));
+        let Some(log) = seen.filter(|_| map.head > from) else {
+            return;
+        };
+        let first = log
+            .entries
+            .partition_point(|logged| logged.entry.seq() <= from);
+        let delays = log.entries[first..]
+            .iter()
+            .take_while(|logged| logged.entry.seq() <= map.head)
+            .map(|logged| self.now_us - logged.at_us);
+        delays.for_each(|delay| self.figures.seen.add(delay));
     }
 }

@@ -47,8 +47,10 @@ pub(super) struct Node {
     /// The watchers of a life.
     pub(super) watching: u32,
     pub(super) watches: Vec<(SpaceId, WatchId)>,
-    /// As far as each origin is known here, as of the last step.
-    pub(super) heads: BTreeMap<ReplicaId, (Incarnation, u64)>,
+    /// How much of each origin is known here, as of the last look, in this life.
+    pub(super) known: BTreeMap<ReplicaId, MapSummary>,
+    /// Its own writes up to here are in the log.
+    pub(super) logged: (Incarnation, u64),
 }
 
 /// What a process finds on its disk.
@@ -84,7 +86,8 @@ impl Node {
             reports: Vec::new(),
             watching: 0,
             watches: Vec::new(),
-            heads: BTreeMap::new(),
+            known: BTreeMap::new(),
+            logged: (Incarnation::default(), 0),
         }
     }
 
@@ -95,11 +98,6 @@ impl Node {
 
     pub(super) fn up_mut(&mut self) -> &mut Replica {
         self.replica.as_mut().expect("only who is up is handled")
-    }
-
-    pub(super) fn own_map(&self) -> Option<MapSummary> {
-        let replica = self.replica.as_ref()?;
-        replica.map(replica.id())
     }
 
     pub(super) fn fenced(&self) -> bool {

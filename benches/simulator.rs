@@ -1,0 +1,79 @@
+//! How fast the simulator runs, and how much memory it takes.
+//!
+//! `cargo bench --no-default-features --features sim --bench simulator [-- NAME]`: one line per world: virtual
+//! seconds, real seconds, their ratio, events, and the greatest resident memory of the process.
+
+use std::time::Instant;
+
+use presence_mesh::sim::{self, Chance, Disk, Fault, Scenario, Verb};
+
+const SECOND: u64 = 1_000_000;
+
+fn main() {
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
+    let worlds = [
+        ("five-nodes", world("five-nodes", 5, 4, 60)),
+        ("hundred-nodes", world("hundred-nodes", 100, 100, 60)),
+        ("thousand-nodes", world("thousand-nodes", 1_000, 10, 60)),
+    ];
+    for (name, scenario) in worlds {
+        if !wanted.is_empty() && !wanted.iter().any(|one| name == one) {
+            continue;
+        }
+        let begun = Instant::now();
+        let (outcome, _) = sim::run(&scenario, 1, false);
+        let real = begun.elapsed().as_secs_f64();
+        let virtual_s = outcome.figures.virtual_us as f64 / 1e6;
+        println!(
+            "{name}: {virtual_s:.1} virtual s in {real:.2} s, {:.1} times real time; {} events; {} MiB resident at most; {:?}",
+            virtual_s / real,
+            outcome.figures.events,
+            resident_mib(),
+            outcome.verdict,
+        );
+    }
+}
+
+fn world(name: &str, nodes: usize, keys: usize, seconds: u64) -> Scenario {
+    let mut scenario = Scenario::new(name, nodes, seconds * SECOND);
+    scenario.settle_us = 60 * SECOND;
+    scenario.workload.keys = keys;
+    scenario.workload.shared_keys = nodes.div_ceil(5);
+    scenario.workload.shared = Chance(50_000);
+    let fault = |at: u64, until: u64, verb| Fault {
+        at_us: at * SECOND,
+        until_us: Some(until * SECOND),
+        verb,
+    };
+    let half = nodes / 2;
+    scenario.faults = vec![
+        fault(
+            10,
+            25,
+            Verb::Partition(vec![(0..half).collect(), (half..nodes).collect()]),
+        ),
+        fault(20, 35, Verb::Loss(Chance(50_000))),
+        fault(
+            30,
+            45,
+            Verb::Crash {
+                node: 1,
+                disk: Disk::Kept,
+                power: true,
+            },
+        ),
+        fault(40, 50, Verb::Isolate(2)),
+    ];
+    scenario
+}
+
+/// `VmHWM` of this process, in MiB; 0 where there is none.
+fn resident_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kib.unwrap_or_default() / 1024
+}
