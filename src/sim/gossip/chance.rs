@@ -32,7 +32,7 @@ pub(super) enum Purpose {
 /// The `n`th draw of `entity` for `purpose`, uniform over all 64 bits.
 pub(super) fn draw(seed: u64, entity: u64, purpose: Purpose, n: u64) -> u64 {
     prf::prf(
-        seed.wrapping_add(purpose as u64),
+        seed ^ ((purpose as u64) << 56),
         entity,
         prf::Purpose::Gossip,
         n,

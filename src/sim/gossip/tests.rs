@@ -182,7 +182,7 @@ fn a_publish_without_peers_is_forgotten() {
     assert_eq!(bench.publish(0, MessageId(1), 100), 0);
     bench.connect(0, 1);
     bench.run_until(10_000_000);
-    assert_eq!(deliveries_of(&bench, 1), []);
+    assert!(deliveries_of(&bench, 1).is_empty());
     assert_eq!(bench.publish(0, MessageId(2), 100), 1);
     bench.run_until(11_000_000);
     assert_eq!(deliveries_of(&bench, 2), [1]);
@@ -334,6 +334,71 @@ fn large_messages_are_announced_and_spared() {
     }
 }
 
+/// Node 0 with `dialled` peers it has dialled and `dialling` ones that have dialled it; what they have sent is
+/// lost.
+fn star(seed: u64, dialling: usize, dialled: usize) -> Gossip {
+    let mut gossip = Gossip::new(Params::default(), seed);
+    let all = dialling + dialled;
+    gossip.grow(all + 1);
+    for node in 0..=all {
+        gossip.start(node, 0);
+    }
+    let mut out = Vec::new();
+    for peer in 1..=all {
+        let (a, b) = if peer <= dialling {
+            (peer, 0)
+        } else {
+            (0, peer)
+        };
+        gossip.connect(a, b, 0, &mut out);
+    }
+    gossip
+}
+
+#[test]
+fn a_full_mesh_takes_only_those_it_dialled() {
+    let mut gossip = star(1, 13, 1);
+    let mut out = Vec::new();
+    for peer in 1..=12 {
+        gossip.receive(0, peer, &Rpc::Graft, 0, &mut out);
+    }
+    assert_eq!(gossip.mesh(0).count(), 12);
+    assert_eq!(out, []);
+    gossip.receive(0, 13, &Rpc::Graft, 0, &mut out);
+    assert_eq!(
+        out.pop().map(|send| (send.to, send.rpc)),
+        Some((13, Rpc::Prune))
+    );
+    gossip.receive(0, 14, &Rpc::Graft, 0, &mut out);
+    assert_eq!(out, []);
+    assert_eq!(gossip.mesh(0).count(), 13);
+}
+
+/// Whom a node dialled it chose itself: two of them stay in its mesh, and are sought if they are not.
+#[test]
+fn a_mesh_keeps_two_it_dialled() {
+    for seed in 0..50 {
+        let mut out = Vec::new();
+        let mut gossip = star(seed, 10, 4);
+        for peer in 1..=14 {
+            gossip.receive(0, peer, &Rpc::Graft, 0, &mut out);
+        }
+        gossip.heartbeat(0, 1_500_000, &mut out);
+        let mesh: Vec<usize> = gossip.mesh(0).collect();
+        assert_eq!(mesh.len(), 6, "{mesh:?}");
+        assert!(mesh.iter().filter(|&&peer| peer > 10).count() >= 2);
+        let pruned = out.iter().filter(|send| send.rpc == Rpc::Prune);
+        assert_eq!(pruned.count(), 8);
+
+        let mut gossip = star(seed, 10, 4);
+        assert_eq!(gossip.mesh(0).max(), Some(5));
+        out.clear();
+        gossip.heartbeat(0, 1_500_000, &mut out);
+        assert_eq!(gossip.mesh(0).filter(|&peer| peer > 10).count(), 2);
+        assert_eq!(grafts(&out), 2);
+    }
+}
+
 /// A peer is not grafted again, nor may graft us, before the backoff has passed.
 #[test]
 fn a_pruned_peer_stays_out_for_the_backoff() {
@@ -458,6 +523,7 @@ fn nothing_arrives_over_a_connection_that_has_ended() {
     let (mut gossip, mut out) = two(Params::default());
     gossip.publish(0, MessageId(1), 10, 0, &mut out);
     gossip.disconnect(0, 1);
+    assert_eq!(gossip.mesh(0).count() + gossip.mesh(1).count(), 0);
     let copy = Rpc::Message(MessageId(1));
     assert_eq!(gossip.receive(1, 0, &copy, 1, &mut out), Received::Dropped);
     assert_eq!(gossip.counters(1).copies_received, 0);
