@@ -3,6 +3,7 @@
 mod chaos;
 mod check;
 pub mod checks;
+mod file;
 pub mod gossip;
 mod histogram;
 mod latency;
@@ -15,6 +16,7 @@ mod trace;
 mod world;
 
 pub use check::{Broken, Checker, all_checkers};
+pub use file::{FileError, MAX_BYTES, MAX_NODES, MAX_SPAN_US, Problem};
 pub use histogram::Histogram;
 pub use latency::Latency;
 pub use outcome::{
@@ -24,7 +26,8 @@ pub use prf::{Chance, Draws, Purpose, prf};
 pub use recorder::Recorder;
 pub use run::{run, run_with};
 pub use scenario::{
-    Burst, Chaos, DIALLED, Disk, Fault, MAX_FULL_MESH, Network, Regions, Scenario, Verb, Workload,
+    Burst, Chaos, DIALLED, Disk, Fault, MAX_FULL_MESH, Network, Regions, Scenario, VERBS,
+    Verb, Workload,
 };
 pub use trace::Trace;
 pub use world::{Cause, DiskState, EPOCH_MS, Log, Logged, Sent, Step, World};
