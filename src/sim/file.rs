@@ -28,6 +28,7 @@
 //! A fault has one of the verbs of [`Verb`](super::Verb).
 
 mod fault;
+mod gossip;
 mod item;
 mod parse;
 mod print;

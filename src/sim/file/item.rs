@@ -68,6 +68,19 @@ impl<'a> Item<'a> {
         matches!(self.value, DeValue::Boolean(false))
     }
 
+    pub(super) fn is_true(&self) -> bool {
+        matches!(self.value, DeValue::Boolean(true))
+    }
+
+    /// A number is greater than another.
+    pub(super) fn must_be_at_most(&self, key: &str, found: usize, most: usize) -> Wrong {
+        self.wrong(Problem::Value {
+            key: key.to_owned(),
+            bound: format!("at most {most}"),
+            found: found.to_string(),
+        })
+    }
+
     /// A whole number within bounds.
     pub(super) fn whole(&self, least: i64, most: i64) -> Result<i64, Wrong> {
         let number = match self.value {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 use super::fault;
+use super::gossip;
 use super::item::Item;
 use super::problem::{Problem, Wrong};
 use super::size::{self, MAX_NODES};
@@ -43,10 +44,8 @@ pub(super) fn scenario(name: &str, text: &str) -> Result<Scenario, Wrong> {
     if let Some(item) = file.get("limits") {
         limits(&item, &mut scenario.limits)?;
     }
-    if let Some(item) = file.get("gossip")
-        && !item.switch()?
-    {
-        scenario.gossip = None;
+    if let Some(item) = file.get("gossip") {
+        scenario.gossip = gossip::read(&item)?;
     }
     if let Some(item) = file.get("network") {
         network(&item, &nodes, &mut scenario.network)?;

@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::gossip::{self, Field};
 use super::parse::{limit_fields, timing_fields};
 use super::units::{chance_text, offset_text, rate_text, span_text, thousandth_text};
 use crate::proto::{Limits, Merge, Preset, Timing};
+use crate::sim::gossip::Params;
 use crate::sim::latency::Latency;
 use crate::sim::prf::Chance;
 use crate::sim::scenario::{Burst, Chaos, Disk, Fault, Network, Regions, Scenario, Verb, Workload};
@@ -37,6 +39,9 @@ pub(super) fn scenario(scenario: &Scenario) -> String {
     }
     timing(&mut file, &scenario.timing, preset_timing);
     limits(&mut file, &scenario.limits);
+    if let Some(params) = &scenario.gossip {
+        gossip(&mut file, params);
+    }
     network(&mut file, scenario, &plain.network);
     workload(&mut file, &scenario.workload);
     if let Some(chaos) = &scenario.chaos {
@@ -110,6 +115,25 @@ fn limits(file: &mut File, limits: &Limits) {
     {
         if value != plain {
             file.row(key, value.to_string());
+        }
+    }
+}
+
+fn gossip(file: &mut File, params: &Params) {
+    file.table("[gossip]");
+    let (mut params, mut plain) = (params.clone(), Params::default());
+    let text = |field: &Field<'_>| match field {
+        Field::Count(count) => count.to_string(),
+        Field::Number(number) => number.to_string(),
+        Field::Span(us) | Field::Delay(us) => span(**us),
+        Field::Switch(switch) => switch.to_string(),
+    };
+    for ((key, value), (_, plain)) in gossip::fields(&mut params)
+        .iter()
+        .zip(gossip::fields(&mut plain))
+    {
+        if text(value) != text(&plain) {
+            file.row(key, text(value));
         }
     }
 }

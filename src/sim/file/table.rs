@@ -8,7 +8,7 @@ use super::item::Item;
 use super::problem::{Problem, Wrong};
 
 /// Every table and its keys. `overlay`, `regions` and `matrix` have keys that the file chooses.
-const TABLES: [(&str, &[&str]); 7] = [
+const TABLES: [(&str, &[&str]); 8] = [
     (
         "",
         &[
@@ -51,6 +51,34 @@ const TABLES: [(&str, &[&str]); 7] = [
             "graves",
             "outgoing_frames",
             "watch_queue",
+        ],
+    ),
+    (
+        "gossip",
+        &[
+            "mesh_n",
+            "mesh_n_low",
+            "mesh_n_high",
+            "mesh_outbound_min",
+            "gossip_lazy",
+            "gossip_factor_percent",
+            "history_length",
+            "history_gossip",
+            "heartbeat",
+            "initial_delay",
+            "phase",
+            "flood_publish",
+            "authored",
+            "duplicate_cache",
+            "prune_backoff",
+            "backoff_slack",
+            "gossip_retransmission",
+            "max_ihave_length",
+            "max_ihave_messages",
+            "idontwant_threshold_bytes",
+            "idontwant_on_publish",
+            "topic_bytes",
+            "id_bytes",
         ],
     ),
     (

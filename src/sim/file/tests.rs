@@ -209,6 +209,14 @@ fn values_out_of_bounds_are_told_with_the_bound() {
         ),
         ("[chaos]\nevery = \"1s\"", "4: chaos.longest is missing"),
         (
+            "gossip = 3",
+            "4: gossip: must be true, false or a table, [gossip], not 3",
+        ),
+        (
+            "[gossip]\nmesh_n = 20",
+            "5: gossip.mesh_n: must be at most 12, not 20",
+        ),
+        (
             "[workload]\nbatch = 0",
             "5: workload.batch: must be a whole number from 1 to 1000000, not 0",
         ),
@@ -420,6 +428,16 @@ fn generated(seed: u64) -> Scenario {
         scenario.settle_us = 1 + draws.below(1 << 40);
         scenario.mailboxes = crate::proto::Merge::Sum;
         scenario.gossip = None;
+        if draws.below(2) == 0 {
+            scenario.gossip = Some(crate::sim::gossip::Params {
+                mesh_n: 7,
+                phase_us: 0,
+                flood_publish: false,
+                backoff_slack: 2,
+                heartbeat_us: 700_000,
+                ..Default::default()
+            });
+        }
         scenario.timing = crate::proto::Preset::Local.timing();
         scenario.timing.sync = std::time::Duration::from_micros(100_000 + draws.below(1 << 30));
         scenario.limits.graves = 1 + draws.below(1_000) as usize;
