@@ -11,6 +11,7 @@ mod latency;
 mod outcome;
 mod prf;
 mod recorder;
+pub mod report;
 mod run;
 mod scenario;
 mod shrink;
