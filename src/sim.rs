@@ -3,18 +3,24 @@
 mod chaos;
 mod check;
 pub mod checks;
+mod file;
+mod fleet;
 pub mod gossip;
 mod histogram;
 mod latency;
 mod outcome;
 mod prf;
 mod recorder;
+pub mod report;
 mod run;
 mod scenario;
+mod shrink;
 mod trace;
 mod world;
 
 pub use check::{Broken, Checker, all_checkers};
+pub use file::{FileError, MAX_BYTES, MAX_NODES, MAX_SPAN_US, Problem};
+pub use fleet::fleet;
 pub use histogram::Histogram;
 pub use latency::Latency;
 pub use outcome::{
@@ -24,7 +30,9 @@ pub use prf::{Chance, Draws, Purpose, prf};
 pub use recorder::Recorder;
 pub use run::{run, run_with};
 pub use scenario::{
-    Burst, Chaos, DIALLED, Disk, Fault, MAX_FULL_MESH, Network, Regions, Scenario, Verb, Workload,
+    Burst, Chaos, DIALLED, Disk, Fault, MAX_FULL_MESH, Network, Regions, Scenario, VERBS, Verb,
+    Workload,
 };
+pub use shrink::shrink;
 pub use trace::Trace;
 pub use world::{Cause, DiskState, EPOCH_MS, Log, Logged, News, Sent, Step, World};

@@ -162,6 +162,13 @@ pub struct ConfigError {
     least: Duration,
 }
 
+impl ConfigError {
+    /// The timing's name.
+    pub fn field(&self) -> &'static str {
+        self.field
+    }
+}
+
 /// How much there may be. What happens when a bound is reached stands with each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {

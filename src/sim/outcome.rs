@@ -1,11 +1,14 @@
 //! What came of a run.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::histogram::Histogram;
 
 /// What came of one run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+///
+/// As JSON: `scenario`, `seed`, `verdict` (`"pass"` or `"fail"`), `violation` (`null` when it passed),
+/// `trace_hash` and `figures`.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// The scenario's name.
     pub scenario: String,
@@ -21,13 +24,30 @@ pub struct Outcome {
 }
 
 /// Whether every promise was kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "result", rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Every checker was content.
     Pass,
     /// A checker saw a promise broken; the run ended there.
     Fail(Violation),
+}
+
+impl Serialize for Outcome {
+    /// With a verdict that a script can compare.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (verdict, violation) = match &self.verdict {
+            Verdict::Pass => ("pass", None),
+            Verdict::Fail(violation) => ("fail", Some(violation)),
+        };
+        let mut fields = serializer.serialize_struct("Outcome", 6)?;
+        fields.serialize_field("scenario", &self.scenario)?;
+        fields.serialize_field("seed", &self.seed)?;
+        fields.serialize_field("verdict", verdict)?;
+        fields.serialize_field("violation", &violation)?;
+        fields.serialize_field("trace_hash", &self.trace_hash)?;
+        fields.serialize_field("figures", &self.figures)?;
+        fields.end()
+    }
 }
 
 /// A promise was broken.

@@ -126,7 +126,7 @@ pub struct Fault {
 pub enum Verb {
     /// Nothing passes between these groups (`partition`); nodes in none are a group of their own. Repaired.
     Partition(Vec<Vec<usize>>),
-    /// Nothing passes from the first to the second (`one-way`); the other way all is well. Repaired.
+    /// Nothing passes from the first to the second (`one_way`); the other way all is well. Repaired.
     OneWay(Vec<usize>, Vec<usize>),
     /// Two halves, and one node that sees both (`bridge`). Repaired.
     Bridge(usize),
@@ -177,6 +177,56 @@ pub enum Verb {
     /// Gossiped frames arrive again long after (`replay`).
     Replay(Chance),
 }
+
+impl Verb {
+    /// Its word in a scenario file.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Partition(_) => "partition",
+            Self::OneWay(..) => "one_way",
+            Self::Bridge(_) => "bridge",
+            Self::Ring => "ring",
+            Self::Isolate(_) => "isolate",
+            Self::Hold(..) => "hold",
+            Self::Crash { .. } => "crash",
+            Self::Leave(_) => "leave",
+            Self::Pause(_) => "pause",
+            Self::Loss(_) => "loss",
+            Self::Burst(_) => "burst",
+            Self::Duplicate(_) => "duplicate",
+            Self::Reorder(_) => "reorder",
+            Self::Latency(_) => "latency",
+            Self::Bandwidth(_) => "bandwidth",
+            Self::Clock { .. } => "clock",
+            Self::Clone(_) => "clone",
+            Self::Garbage(_) => "garbage",
+            Self::Replay(_) => "replay",
+        }
+    }
+}
+
+/// The words of all verbs.
+pub const VERBS: [&str; 19] = [
+    "partition",
+    "one_way",
+    "bridge",
+    "ring",
+    "isolate",
+    "hold",
+    "crash",
+    "leave",
+    "pause",
+    "loss",
+    "burst",
+    "duplicate",
+    "reorder",
+    "latency",
+    "bandwidth",
+    "clock",
+    "clone",
+    "garbage",
+    "replay",
+];
 
 /// What a process finds when it starts again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

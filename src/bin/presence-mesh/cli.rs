@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ Examples:
   presence-mesh set device Custom:night INUSE
   presence-mesh devices 'PJSIP/*'
   presence-mesh explain device PJSIP/100
+  presence-mesh sim run simulations/split-heal.toml     a cut of the network in virtual time, judged
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 not ready or no node answers, 4 not found.
 Results go to stdout, everything else to stderr.";
@@ -52,6 +54,9 @@ pub enum Command {
     Status(ReadArgs),
     /// List the other nodes
     Peers(ReadArgs),
+    /// Run simulations of network partitions, and replay what went wrong
+    #[command(subcommand)]
+    Sim(SimCommand),
     /// The bridge to Asterisk
     #[command(subcommand)]
     Asterisk(AsteriskCommand),
@@ -273,6 +278,76 @@ pub struct AsteriskArgs {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum SimCommand {
+    /// List the scenarios of a folder
+    #[command(after_help = "Example: presence-mesh sim list")]
+    List(SimListArgs),
+    /// Run a scenario and say whether every promise was kept; exit code 1 when not
+    #[command(after_help = SIM_RUN_HELP)]
+    Run(SimRunArgs),
+    /// Run one seed twice, tell what happened, and compare the two runs
+    #[command(after_help = "Example: presence-mesh sim replay split-heal --seed 7")]
+    Replay(SimReplayArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct SimListArgs {
+    /// The folder
+    #[arg(long, default_value = "simulations")]
+    pub dir: PathBuf,
+    /// Print the list as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SimRunArgs {
+    /// A scenario file, or the name of one in simulations/
+    pub file: PathBuf,
+    /// The seed [default: the file's]
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    pub seed: Option<u64>,
+    /// Many seeds, the last one left out
+    #[arg(long, value_name = "A..B", value_parser = seeds)]
+    pub seeds: Option<Range<u64>>,
+    /// Write index.html, result.json, trace.ndjson and metrics.csv into this folder
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Print one JSON object a seed, as in result.json
+    #[arg(long)]
+    pub json: bool,
+}
+
+const SIM_RUN_HELP: &str = "\
+The nodes run the production code; time, network, clocks and disks are simulated. The same file and seed give the same
+run on any machine. A failing seed prints the line that replays it; the first one is shrunk to a small scenario that
+fails in the same way, NAME-seed-N.toml, beside the report or in the working directory.
+Of many seeds the report shows the first that fails, or else the first.
+
+Examples:
+  presence-mesh sim run split-heal
+  presence-mesh sim run swarm --seeds 0..1000
+  presence-mesh sim run simulations/slow-wan.toml --seed 7 --report ./report";
+
+#[derive(Debug, Args)]
+pub struct SimReplayArgs {
+    /// A scenario file, or the name of one in simulations/
+    pub file: PathBuf,
+    /// The seed
+    #[arg(long, value_name = "N")]
+    pub seed: u64,
+}
+
+/// Reads `3..10`.
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let ends = text.split_once("..").and_then(|(from, to)| {
+        let (from, to) = (from.parse().ok()?, to.parse().ok()?);
+        (from < to).then_some(from..to)
+    });
+    ends.ok_or_else(|| "expected two numbers, the first below the second, as in 0..100".to_owned())
+}
+
+#[derive(Debug, Subcommand)]
 pub enum AsteriskCommand {
     /// Print the blocks that the PBX's pjsip.conf needs
     #[command(
@@ -347,6 +422,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ranges_of_seeds_are_half_open_and_not_empty() {
+        assert_eq!(seeds("3..10"), Ok(3..10));
+        assert_eq!(seeds("0..18446744073709551615"), Ok(0..u64::MAX));
+        for text in ["3", "3..3", "4..3", "3..=4", "..4", "-1..4", "a..b"] {
+            assert!(seeds(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod logs;
 mod output;
 mod run;
 mod settings;
+mod sim;
 mod span;
 mod table;
 
@@ -43,6 +44,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Explain(args) => client::explain(&args),
         Command::Status(args) => client::status(&args),
         Command::Peers(args) => client::peers(&args),
+        Command::Sim(command) => sim::run(&command),
         Command::Asterisk(AsteriskCommand::Config(args)) => bridge::print_config(&args),
         Command::Asterisk(AsteriskCommand::Withdraw(args)) => bridge::withdraw(&args),
         Command::Config(ConfigCommand::Check { file }) => settings::check(&file),

@@ -223,7 +223,8 @@ fn nodes<V>(object: &Object<V>) -> String {
         .join(", ")
 }
 
-fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+/// Rows under a head, without lines.
+pub fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut builder = Builder::default();
     builder.push_record(head.iter().copied());
     rows.for_each(|row| builder.push_record(row));
