@@ -77,17 +77,17 @@ impl Replica {
 
     fn parts(&mut self, from: ReplicaId, wants: &[Want]) -> Answer {
         let mut parts = Vec::new();
-        let mut budget = PART_BUDGET_BYTES;
+        let mut budget = self.config.limits.part_bytes.min(PART_BUDGET_BYTES);
         for want in wants {
-            if budget < 2 * PART_OVERHEAD_BYTES {
+            if budget < 2 * PART_OVERHEAD_BYTES && !parts.is_empty() {
                 return Answer::Parts { parts, more: true };
             }
-            budget -= PART_OVERHEAD_BYTES;
-            let Some((part, bytes)) = self.part(from, want, budget) else {
+            let for_entries = budget.saturating_sub(PART_OVERHEAD_BYTES);
+            let Some((part, bytes)) = self.part(from, want, for_entries) else {
                 continue;
             };
             let complete = part.upto.is_some() || want.replica == from;
-            budget = budget.saturating_sub(bytes);
+            budget = budget.saturating_sub(PART_OVERHEAD_BYTES + bytes);
             self.counters.entries_served += part.entries.len() as u64;
             let begins = part.after == part.base;
             self.counters.resets_served += u64::from(part.reset.is_some() && begins);
