@@ -218,9 +218,14 @@ impl OriginState {
                 }
             }
         }
-        for key in &outcome.changed {
-            if let Some(entry) = self.map.get(key).filter(|entry| entry.is_tombstone()) {
-                self.tombstones.push_back((entry.seq(), now));
+        if outcome.reset && !outcome.old {
+            // A reset brings tombstones of keys that were never shown here, too: nothing changed for readers.
+            self.tombstones = self.map.tombstones().map(|seq| (seq, now)).collect();
+        } else {
+            for key in &outcome.changed {
+                if let Some(entry) = self.map.get(key).filter(|entry| entry.is_tombstone()) {
+                    self.tombstones.push_back((entry.seq(), now));
+                }
             }
         }
         assert!(
