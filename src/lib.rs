@@ -9,6 +9,8 @@ pub mod proto;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod wire;
+#[cfg(feature = "zoo")]
+pub mod zoo;
 
 #[cfg(feature = "net")]
 mod config;
@@ -22,6 +24,8 @@ mod net;
 mod space;
 #[cfg(feature = "net")]
 mod watch;
+#[cfg(not(feature = "zoo"))]
+mod zoo;
 
 pub use model::*;
 pub use proto::{

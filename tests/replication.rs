@@ -36,6 +36,7 @@ fn loss_reordering_and_churn_end_in_agreement() {
         world.loss_percent = 40;
         world.delay_ms = (1, 300);
         world.limits.pending_ranges = 3;
+        world.limits.part_bytes = 500;
         for round in 0..80 {
             let node = usize::try_from(world.draw() % 4).expect("small");
             let name = format!("PJSIP/{}", world.draw() % 12);

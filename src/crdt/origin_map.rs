@@ -12,6 +12,7 @@ use super::delta::Delta;
 use super::entry::{Content, Entry};
 use super::hlc::Hlc;
 use crate::model::{Incarnation, Key};
+use crate::zoo::{Fault, planted};
 
 /// One origin's map as known here, and how far: a true moment of the original, never a mixture.
 ///
@@ -65,6 +66,18 @@ impl OriginMap {
         }
     }
 
+    /// A later life of the origin begins, of which nothing is known yet. Returns the map of the one before.
+    pub fn begin_life(&mut self, incarnation: Incarnation) -> Self {
+        let mut new = Self::new(incarnation);
+        if planted(Fault::LivesMixed) {
+            new = Self {
+                incarnation,
+                ..self.clone()
+            };
+        }
+        std::mem::replace(self, new)
+    }
+
     /// Writes as the origin itself. Returns the seq of the write.
     pub fn write(&mut self, key: Key, hlc: Hlc, content: Content) -> u64 {
         self.head += 1;
@@ -84,12 +97,18 @@ impl OriginMap {
             return Accepted::Old;
         }
         if delta.incarnation > self.incarnation {
-            *self = Self::new(delta.incarnation);
+            self.begin_life(delta.incarnation);
         }
         if delta.upto <= self.head {
+            if planted(Fault::CoveredRangeApplied) {
+                return Accepted::Applied(self.extend(delta.entries));
+            }
             return Accepted::Old;
         }
-        if delta.base > self.head {
+        if delta.base > self.head && !planted(Fault::CountsByGreatestSeq) {
+            if planted(Fault::ShownAboveHead) {
+                return Accepted::Applied(self.extend(delta.entries));
+            }
             return Accepted::Early(delta);
         }
         let before = self.head;
@@ -105,7 +124,7 @@ impl OriginMap {
     fn extend(&mut self, entries: Vec<(Key, Entry)>) -> Vec<Key> {
         let mut changed = Vec::with_capacity(entries.len());
         for (key, entry) in entries {
-            if entry.seq() > self.head {
+            if entry.seq() > self.head || planted(Fault::CoveredRangeApplied) {
                 changed.push(key.clone());
                 self.put(key, entry);
             }
@@ -117,7 +136,10 @@ impl OriginMap {
     fn replace(&mut self, watermark: u64, entries: Vec<(Key, Entry)>) -> Vec<Key> {
         let old = std::mem::take(self);
         self.incarnation = old.incarnation;
-        self.watermark = old.watermark.max(watermark);
+        self.watermark = old.watermark;
+        if !planted(Fault::ResetLosesWatermark) {
+            self.watermark = self.watermark.max(watermark);
+        }
         for (key, entry) in entries {
             self.put(key, entry);
         }
@@ -149,7 +171,9 @@ impl OriginMap {
                     "a tombstone above the head cannot be stored"
                 );
                 self.remove(slot);
-                self.watermark = self.watermark.max(seq);
+                if !planted(Fault::NoWatermark) {
+                    self.watermark = self.watermark.max(seq);
+                }
                 collected += 1;
             }
         }

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::crdt::Hlc;
 use crate::model::Incarnation;
-use crate::wire::MeshId;
+use crate::wire::{MeshId, PART_BUDGET_BYTES};
 
 /// What a replica is given at its start.
 #[derive(Debug, Clone)]
@@ -182,6 +182,9 @@ pub struct Limits {
     /// Entries in all pending ranges and unfinished transfers together; beyond it they are dropped, and asked
     /// for later. 4,000,000.
     pub staged_entries: usize,
+    /// Bytes of entries in one answer to a peer that lacks them; what is beyond it travels in further parts.
+    /// Smaller answers let beats pass between them, and cost a round trip each. 192 KiB, and never more than that.
+    pub part_bytes: usize,
     /// Graves of forgotten origins; beyond it the oldest are filled in. 100,000.
     pub graves: usize,
     /// Frames waiting for the driver; beyond it they are dropped, and anti-entropy spreads their content. 256.
@@ -197,6 +200,7 @@ impl Default for Limits {
             origins: 10_000,
             pending_ranges: 8,
             staged_entries: 4_000_000,
+            part_bytes: PART_BUDGET_BYTES,
             graves: 100_000,
             outgoing_frames: 256,
             watch_queue: 4_096,

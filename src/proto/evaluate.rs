@@ -11,6 +11,7 @@ use crate::crdt::{Dot, Entry, Hlc, Register, Stamp, merge_registers};
 use crate::model::{
     DeviceState, Incarnation, Key, MessageCounts, Policy, ReplicaId, SpaceId, Value,
 };
+use crate::zoo::{Fault, planted};
 
 /// One origin's contribution, as the rules see it.
 #[derive(Debug, Clone)]
@@ -54,10 +55,15 @@ impl Candidate<'_> {
 
     pub(super) fn stamp(&self) -> Stamp {
         let (hlc, seq) = (self.entry.hlc(), self.entry.seq());
+        let (mut replica, mut incarnation) = (self.replica, self.incarnation);
+        if planted(Fault::StampWithoutReplica) {
+            replica = ReplicaId::from_public_key([0; 32]);
+            incarnation = Incarnation::default();
+        }
         Stamp {
             hlc,
-            replica: self.replica,
-            incarnation: self.incarnation,
+            replica,
+            incarnation,
             seq,
         }
     }

@@ -21,6 +21,7 @@ use super::watches::{WatchId, Watched};
 use crate::crdt::{Entry, Hlc, HybridClock};
 use crate::model::{Incarnation, Key, NodeRecord, Pattern, ReplicaId, SpaceId, Value};
 use crate::wire::{Digest, Identity};
+use crate::zoo::{Fault, planted};
 use local::Own;
 pub use local::Write;
 
@@ -67,7 +68,10 @@ impl Replica {
         let mono = mono_ms(now);
         let mut random = Random(config.seed);
         let bits = u16::try_from(random.next() >> 48).expect("48 of 64 bits are shifted out");
-        let incarnation = Incarnation::start(now.wall_ms, bits, config.incarnation_floor);
+        let mut incarnation = Incarnation::start(now.wall_ms, bits, config.incarnation_floor);
+        if planted(Fault::SameIncarnation) && config.incarnation_floor != Incarnation::default() {
+            incarnation = config.incarnation_floor;
+        }
         let (timing, limits) = (&config.timing, &config.limits);
         let mut replica = Self {
             store: Store::new(identity.replica(), incarnation),
@@ -204,6 +208,9 @@ impl Replica {
             let keys = origin.keys();
             self.refresh(index, &keys);
             self.outbox.push_back(Output::MembersChanged);
+            if planted(Fault::LeaseWritten) {
+                let _ = self.set_attribute("standing", Some(&format!("{standing}")), self.now);
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use super::member::Standing;
 use crate::crdt::{Accepted, Delta, Entry, Head, OriginMap};
 use crate::model::{Incarnation, Key, NodeRecord, ReplicaId, SpaceId};
 use crate::wire::{Digest, HeadInfo, Header, Kind, SignedHeader};
+use crate::zoo::{Fault, planted};
 
 /// Names an origin within this store; given again once the origin is forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,10 +89,15 @@ impl OriginState {
 
     /// What to tell others of it, a replica that is not our own.
     pub(super) fn head_info(&self, now: i64) -> HeadInfo {
+        let mut head = self.head();
+        if planted(Fault::PendingAsHead) {
+            let pending = self.pending.iter().map(|delta| delta.upto);
+            head.seq = pending.fold(head.seq, u64::max);
+        }
         HeadInfo {
             replica: self.replica,
             shard: 0,
-            head: self.head(),
+            head,
             alive: self.lease.alive(now),
             left: self.left(),
             settled: self.latest().is_some_and(|header| header.settled.is_some()),
@@ -158,7 +164,7 @@ impl OriginState {
     }
 
     fn begin_life(&mut self, incarnation: Incarnation, now: i64) -> Vec<Key> {
-        let old = std::mem::replace(&mut self.map, OriginMap::new(incarnation));
+        let old = self.map.begin_life(incarnation);
         let gone = self.left() || self.lease.standing == Standing::Gone;
         self.previous_gone = gone || (self.previous_gone && self.previous.is_some());
         let overlaid = match self.previous.take() {
@@ -170,7 +176,11 @@ impl OriginState {
         self.pending.clear();
         self.tombstones.clear();
         self.lease = Lease::new(now);
-        self.keys()
+        let keys = self.keys();
+        if planted(Fault::RestartBlinks) {
+            self.previous = None;
+        }
+        keys
     }
 
     /// Drops what is left of the earlier life once this one has settled. Returns the keys it spoke of.
@@ -208,9 +218,14 @@ impl OriginState {
                 }
             }
         }
-        for key in &outcome.changed {
-            if let Some(entry) = self.map.get(key).filter(|entry| entry.is_tombstone()) {
-                self.tombstones.push_back((entry.seq(), now));
+        if outcome.reset && !outcome.old {
+            // A reset brings tombstones of keys that were never shown here, too: nothing changed for readers.
+            self.tombstones = self.map.tombstones().map(|seq| (seq, now)).collect();
+        } else {
+            for key in &outcome.changed {
+                if let Some(entry) = self.map.get(key).filter(|entry| entry.is_tombstone()) {
+                    self.tombstones.push_back((entry.seq(), now));
+                }
             }
         }
         assert!(
@@ -378,7 +393,9 @@ impl Store {
             }
             hasher.update(origin.replica.public_key());
             hasher.update(0u16.to_le_bytes());
-            hasher.update(origin.map.incarnation().0.to_le_bytes());
+            if !planted(Fault::RootIgnoresIncarnation) {
+                hasher.update(origin.map.incarnation().0.to_le_bytes());
+            }
             hasher.update(origin.map.head().to_le_bytes());
             hasher.update(origin.map.hash().to_le_bytes());
         }

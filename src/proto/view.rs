@@ -14,8 +14,9 @@ use super::member::Standing;
 use super::shown::{Change, Contribution, Explanation, Freshness, Shown};
 use super::store::{OriginIndex, OriginState, Store};
 use super::watches::{Next, WatchId, Watched, Watches};
-use crate::crdt::Stamp;
+use crate::crdt::{Entry, Stamp};
 use crate::model::{Key, Pattern, Policy, SpaceId, Value};
+use crate::zoo::{Fault, planted};
 
 /// What users see of every key.
 ///
@@ -306,6 +307,12 @@ fn candidates<'a>(
                 previous,
             });
         }
+    }
+    if planted(Fault::TombstoneCompetes) && key.policy() == Policy::LatestWriter {
+        let entries = store.iter().filter_map(|(_, origin)| origin.map.get(key));
+        let tombstones = entries.filter(|entry| entry.is_tombstone());
+        let withdrawn = tombstones.map(Entry::hlc).max();
+        candidates.retain(|candidate| Some(candidate.entry.hlc()) > withdrawn);
     }
     candidates
 }

@@ -10,6 +10,7 @@ use crate::model::ReplicaId;
 use crate::wire::{
     About, Answer, Body, Digest, Frame, HeadInfo, Kind, Part, Response, SignedHeader,
 };
+use crate::zoo::{Fault, planted};
 
 /// Answers that took longer than this many ms say too little about the other's wall clock.
 const MAX_SKEW_ROUND_TRIP_MS: i64 = 2_000;
@@ -113,6 +114,13 @@ impl Replica {
             Store::OWN,
             "a delta of our own origin is never applied"
         );
+        if planted(Fault::AcceptedByClock) {
+            let limit_ms = self.now.wall_ms + ms(self.config.timing.max_clock_drift).unsigned_abs();
+            let stamps = delta.entries.iter().map(|(_, entry)| entry.hlc());
+            if stamps.max().is_some_and(|hlc| hlc.wall_ms() > limit_ms) {
+                return;
+            }
+        }
         let limit = self.config.limits.entries_per_origin;
         let origin = self.store.get_mut(index);
         if origin.map.len().max(delta.entries.len()) > limit {
@@ -318,6 +326,12 @@ impl Replica {
                 bounded(alive.up_ms),
                 false,
             );
+            self.restand(index);
+        }
+        if planted(Fault::RelayRenews) {
+            let up = i64::try_from(header.up_ms).unwrap_or(i64::MAX / 4);
+            let lease = &mut self.store.get_mut(index).lease;
+            lease.anchor(mono, mono, 0, up, true);
             self.restand(index);
         }
         match self.sync.stage(from, part) {

@@ -10,6 +10,7 @@ use crate::wire::{
     About, Answer, HeadInfo, Kind, MAX_HEADS_PER_MESSAGE, PART_BUDGET_BYTES, Part, Request,
     Response, SignedHeader, Want,
 };
+use crate::zoo::{Fault, planted};
 
 /// What a part takes besides its entries: a signed header and some numbers.
 const PART_OVERHEAD_BYTES: usize = 320;
@@ -77,17 +78,17 @@ impl Replica {
 
     fn parts(&mut self, from: ReplicaId, wants: &[Want]) -> Answer {
         let mut parts = Vec::new();
-        let mut budget = PART_BUDGET_BYTES;
+        let mut budget = self.config.limits.part_bytes.min(PART_BUDGET_BYTES);
         for want in wants {
-            if budget < 2 * PART_OVERHEAD_BYTES {
+            if budget < 2 * PART_OVERHEAD_BYTES && !parts.is_empty() {
                 return Answer::Parts { parts, more: true };
             }
-            budget -= PART_OVERHEAD_BYTES;
-            let Some((part, bytes)) = self.part(from, want, budget) else {
+            let for_entries = budget.saturating_sub(PART_OVERHEAD_BYTES);
+            let Some((part, bytes)) = self.part(from, want, for_entries) else {
                 continue;
             };
             let complete = part.upto.is_some() || want.replica == from;
-            budget = budget.saturating_sub(bytes);
+            budget = budget.saturating_sub(PART_OVERHEAD_BYTES + bytes);
             self.counters.entries_served += part.entries.len() as u64;
             let begins = part.after == part.base;
             self.counters.resets_served += u64::from(part.reset.is_some() && begins);
@@ -105,7 +106,7 @@ impl Replica {
         let index = self.store.find(want.replica).filter(|_| want.shard == 0)?;
         let header = self.header(index)?;
         let origin = self.store.get(index);
-        let (map, head) = (&origin.map, origin.head());
+        let (map, head, signed) = (&origin.map, origin.head(), header.header().head);
         let alive = if index == Store::OWN {
             None
         } else {
@@ -126,7 +127,7 @@ impl Replica {
                 page.bytes,
             ))
         };
-        if want.replica == from {
+        if want.replica == from && !planted(Fault::ReplyEchoes) {
             // Its own entries are never sent back to it; that there is a later life of it, it must know.
             return part(None, 0, 0, None, Page::default());
         }
@@ -146,6 +147,7 @@ impl Replica {
             want.head.incarnation == head.incarnation
                 && resume.cursor >= known
                 && map.watermark() <= resume.cursor.max(resume.reset.unwrap_or_default())
+                && !(resume.reset.is_some() && planted(Fault::ResetWithoutCursor))
         });
         let (reset, base, after) = match resume {
             Some(resume) if resume.reset.is_some() => (resume.reset, 0, resume.cursor),
@@ -154,7 +156,12 @@ impl Replica {
             None => (Some(map.watermark()), 0, 0),
         };
         let page = map.page(after, budget);
-        let upto = page.last.then_some(head.seq);
+        let mut upto = page.last.then_some(head.seq);
+        if planted(Fault::ReplyCutShort) {
+            upto = upto.or(page.entries.last().map(|(_, entry)| entry.seq()));
+        } else if planted(Fault::UptoAboveOwnHead) {
+            upto = upto.map(|upto| upto.max(signed));
+        }
         part(reset, base, after, upto, page)
     }
 
