@@ -37,4 +37,4 @@ pub use hlc::{Hlc, HybridClock};
 pub use origin_map::{Accepted, OriginMap, Page};
 pub use pending::{Outcome, Pending};
 pub use piece::{Piece, Resume};
-pub use stamp::{Claim, Dot, Register, Stamp, latest_writer, merge_registers};
+pub use stamp::{Claim, Dot, Register, Stamp, latest_writer, merge_registers, write_over};

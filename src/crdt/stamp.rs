@@ -101,6 +101,23 @@ pub fn latest_writer<'a>(claims: impl Iterator<Item = Claim<'a>> + Clone) -> Opt
         .or_else(|| eligible().map(register).reduce(merge_registers))
 }
 
+/// What a write over these claims must be above, and the held-back ones it must name, the greatest first.
+///
+/// It must also be above a claim that is named and no longer held back: the write that named it is about to be
+/// replaced, and with it goes the name.
+pub fn write_over<'a>(claims: impl Iterator<Item = Claim<'a>>) -> (Hlc, Vec<Dot>) {
+    let (mut floor, mut held) = (Hlc::ZERO, Vec::new());
+    for claim in claims {
+        if claim.held {
+            held.push(claim.stamp);
+        } else {
+            floor = floor.max(claim.stamp.hlc);
+        }
+    }
+    held.sort_unstable_by(|a, b| b.cmp(a));
+    (floor, held.iter().map(Stamp::dot).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -66,6 +66,15 @@ impl Candidate<'_> {
         self.entry.hlc().wall_ms() > rules.wall_limit_ms
     }
 
+    pub(super) fn claim(&self, rules: &Rules) -> Claim<'_> {
+        Claim {
+            stamp: self.stamp(),
+            value: self.value(),
+            over: self.entry.over(),
+            held: self.held(rules),
+        }
+    }
+
     /// When it was written by its writer's clock; what was merely restated, when that writer started.
     pub(super) fn written_ms(&self) -> u64 {
         if self.entry.hlc() == Hlc::ZERO {
@@ -206,12 +215,7 @@ pub(super) fn winner(candidates: &Candidates<'_>, rules: &Rules) -> Option<Stamp
 }
 
 fn greatest(candidates: &Candidates<'_>, rules: &Rules) -> Option<Register> {
-    latest_writer(candidates.iter().map(|candidate| Claim {
-        stamp: candidate.stamp(),
-        value: candidate.value(),
-        over: candidate.entry.over(),
-        held: candidate.held(rules),
-    }))
+    latest_writer(candidates.iter().map(|candidate| candidate.claim(rules)))
 }
 
 fn latest(candidates: &Candidates<'_>, rules: &Rules) -> Option<Verdict> {
