@@ -26,6 +26,8 @@ mod entry;
 mod heads;
 mod hlc;
 mod origin_map;
+mod pending;
+mod piece;
 mod stamp;
 
 pub use delta::{Delta, DeltaError, MAX_SEQ};
@@ -33,4 +35,6 @@ pub use entry::{Content, Entry, MAX_NAMED_DOTS};
 pub use heads::{Head, Heads};
 pub use hlc::{Hlc, HybridClock};
 pub use origin_map::{Accepted, OriginMap, Page};
-pub use stamp::{Dot, Register, Stamp, merge_registers};
+pub use pending::{Outcome, Pending};
+pub use piece::{Piece, Resume};
+pub use stamp::{Claim, Dot, Register, Stamp, latest_writer, merge_registers, write_over};

@@ -24,6 +24,7 @@ mod keys;
 mod part;
 mod sync;
 
+pub use crate::crdt::Resume;
 pub use codec::DecodeError;
 pub use frame::{Body, Frame, MAX_FRAME_BYTES};
 pub use header::{Header, Kind, SignedHeader};
@@ -31,7 +32,7 @@ pub use keys::{Digest, Identity, KeyFileError, MeshId, MeshKey};
 pub use part::Part;
 pub use sync::{
     About, Alive, Answer, HeadInfo, MAX_HEADS_PER_MESSAGE, MAX_SYNC_BYTES, PART_BUDGET_BYTES,
-    Request, Response, Resume, Want,
+    Request, Response, Want,
 };
 
 /// The version byte every message begins with.

@@ -2,6 +2,7 @@
 
 use crdts::{CvRDT, LWWReg};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::hlc::Hlc;
 use crate::model::{Incarnation, Origin, ReplicaId, Value};
@@ -65,6 +66,57 @@ pub fn merge_registers(mut a: Register, b: Register) -> Register {
     }
     a.merge(b);
     a
+}
+
+/// A candidate for what a shared key shows, as last-writer-wins sees it. Tombstones are none.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// When and by whom it was written.
+    pub stamp: Stamp,
+    /// What it says.
+    pub value: &'a Value,
+    /// The held-back writes it was made over.
+    pub over: &'a [Dot],
+    /// Whether its stamp is too far in the future to be believed yet.
+    pub held: bool,
+}
+
+/// The register a reader sees of a shared key, whatever the order of the claims.
+///
+/// Held-back stamps lose to all others; a write that was made over a held-back one has named it, and a named
+/// one never wins.
+pub fn latest_writer<'a>(claims: impl Iterator<Item = Claim<'a>> + Clone) -> Option<Register> {
+    let named: SmallVec<[&Dot; 4]> = claims.clone().flat_map(|claim| claim.over).collect();
+    let eligible = || {
+        claims
+            .clone()
+            .filter(|claim| !named.contains(&&claim.stamp.dot()))
+    };
+    let register = |claim: Claim<'_>| Register {
+        val: claim.value.clone(),
+        marker: claim.stamp,
+    };
+    let acceptable = eligible().filter(|claim| !claim.held).map(register);
+    acceptable
+        .reduce(merge_registers)
+        .or_else(|| eligible().map(register).reduce(merge_registers))
+}
+
+/// What a write over these claims must be above, and the held-back ones it must name, the greatest first.
+///
+/// It must also be above a claim that is named and no longer held back: the write that named it is about to be
+/// replaced, and with it goes the name.
+pub fn write_over<'a>(claims: impl Iterator<Item = Claim<'a>>) -> (Hlc, Vec<Dot>) {
+    let (mut floor, mut held) = (Hlc::ZERO, Vec::new());
+    for claim in claims {
+        if claim.held {
+            held.push(claim.stamp);
+        } else {
+            floor = floor.max(claim.stamp.hlc);
+        }
+    }
+    held.sort_unstable_by(|a, b| b.cmp(a));
+    (floor, held.iter().map(Stamp::dot).collect())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::config::Merge;
 use super::member::Standing;
 use super::shown::{Freshness, Rule};
-use crate::crdt::{Dot, Entry, Hlc, Register, Stamp, merge_registers};
+use crate::crdt::{Claim, Entry, Hlc, Register, Stamp, latest_writer};
 use crate::model::{
     DeviceState, Incarnation, Key, MessageCounts, Policy, ReplicaId, SpaceId, Value,
 };
@@ -70,6 +70,15 @@ impl Candidate<'_> {
 
     pub(super) fn held(&self, rules: &Rules) -> bool {
         self.entry.hlc().wall_ms() > rules.wall_limit_ms
+    }
+
+    pub(super) fn claim(&self, rules: &Rules) -> Claim<'_> {
+        Claim {
+            stamp: self.stamp(),
+            value: self.value(),
+            over: self.entry.over(),
+            held: self.held(rules),
+        }
     }
 
     /// When it was written by its writer's clock; what was merely restated, when that writer started.
@@ -207,33 +216,12 @@ fn aggregate(candidates: &Candidates<'_>) -> Verdict {
 }
 
 /// The stamp that wins where the latest writer decides.
-///
-/// Held-back stamps lose to all others; a write that was made over a held-back one has named it, and a named
-/// one never wins.
 pub(super) fn winner(candidates: &Candidates<'_>, rules: &Rules) -> Option<Stamp> {
     greatest(candidates, rules).map(|register| register.marker)
 }
 
 fn greatest(candidates: &Candidates<'_>, rules: &Rules) -> Option<Register> {
-    let named: SmallVec<[&Dot; 4]> = candidates
-        .iter()
-        .flat_map(|candidate| candidate.entry.over())
-        .collect();
-    let eligible = || {
-        candidates
-            .iter()
-            .filter(|candidate| !named.contains(&&candidate.stamp().dot()))
-    };
-    let register = |candidate: &Candidate<'_>| Register {
-        val: candidate.value().clone(),
-        marker: candidate.stamp(),
-    };
-    let acceptable = eligible()
-        .filter(|candidate| !candidate.held(rules))
-        .map(register);
-    acceptable
-        .reduce(merge_registers)
-        .or_else(|| eligible().map(register).reduce(merge_registers))
+    latest_writer(candidates.iter().map(|candidate| candidate.claim(rules)))
 }
 
 fn latest(candidates: &Candidates<'_>, rules: &Rules) -> Option<Verdict> {

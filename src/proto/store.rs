@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::lease::Lease;
 use super::member::Standing;
-use crate::crdt::{Accepted, Delta, Entry, Head, OriginMap};
+use crate::crdt::{Delta, Entry, Head, OriginMap, Outcome, Pending};
 use crate::model::{Incarnation, Key, NodeRecord, ReplicaId, SpaceId};
 use crate::wire::{Digest, HeadInfo, Header, Kind, SignedHeader};
 use crate::zoo::{Fault, planted};
@@ -33,8 +33,8 @@ pub(super) struct OriginState {
     pub(super) map: OriginMap,
     /// The latest header it signed; none for our own origin.
     pub(super) header: Option<SignedHeader>,
-    /// Deltas that came too early, in no order. Bounded.
-    pub(super) pending: Vec<Delta>,
+    /// Deltas that came too early. Bounded.
+    pub(super) pending: Pending,
     /// What an earlier life said, for readers only: each key until this life writes it, and all of it until
     /// this life has settled. Never sent, never part of the root.
     pub(super) previous: Option<OriginMap>,
@@ -68,7 +68,7 @@ impl OriginState {
             replica,
             map: OriginMap::new(incarnation),
             header: None,
-            pending: Vec::new(),
+            pending: Pending::default(),
             previous: None,
             previous_alive_at: 0,
             previous_gone: false,
@@ -196,28 +196,7 @@ impl OriginState {
 
     /// Applies a delta and whatever pending ranges follow from it, or keeps it for later.
     pub(super) fn accept(&mut self, delta: Delta, pending_limit: usize, now: i64) -> Outcome {
-        let before = (self.map.incarnation(), self.map.head());
-        let mut outcome = Outcome {
-            reset: delta.reset.is_some(),
-            ..Outcome::default()
-        };
-        match self.map.accept(delta) {
-            Accepted::Old => outcome.old = true,
-            Accepted::Early(delta) => {
-                outcome.early = true;
-                outcome.full = !self.keep(delta, pending_limit);
-            }
-            Accepted::Applied(changed) => outcome.changed = changed,
-        }
-        while let Some(next) = self.take_pending() {
-            match self.map.accept(next) {
-                Accepted::Applied(changed) => outcome.changed.extend(changed),
-                Accepted::Old => {}
-                Accepted::Early(_) => {
-                    unreachable!("a pending range is taken only when it follows the head")
-                }
-            }
-        }
+        let outcome = self.pending.accept(&mut self.map, delta, pending_limit);
         if outcome.reset && !outcome.old {
             // A reset brings tombstones of keys that were never shown here, too: nothing changed for readers.
             self.tombstones = self.map.tombstones().map(|seq| (seq, now)).collect();
@@ -228,48 +207,8 @@ impl OriginState {
                 }
             }
         }
-        assert!(
-            (self.map.incarnation(), self.map.head()) >= before,
-            "heads never go back"
-        );
         outcome
     }
-
-    fn keep(&mut self, delta: Delta, limit: usize) -> bool {
-        if self
-            .pending
-            .iter()
-            .any(|held| held.base <= delta.base && delta.upto <= held.upto)
-        {
-            return true;
-        }
-        self.pending
-            .retain(|held| held.base < delta.base || delta.upto < held.upto);
-        let room = self.pending.len() < limit;
-        if room {
-            self.pending.push(delta);
-        }
-        room
-    }
-
-    fn take_pending(&mut self) -> Option<Delta> {
-        let head = self.map.head();
-        self.pending.retain(|held| held.upto > head);
-        let next = self.pending.iter().position(|held| held.base <= head)?;
-        Some(self.pending.swap_remove(next))
-    }
-}
-
-/// What became of a delta.
-#[derive(Debug, Default)]
-pub(super) struct Outcome {
-    /// Keys written or withdrawn.
-    pub(super) changed: Vec<Key>,
-    pub(super) old: bool,
-    pub(super) early: bool,
-    /// It was early, and there was no room to keep it.
-    pub(super) full: bool,
-    pub(super) reset: bool,
 }
 
 /// What two lives said, the later one on top; a view only, whose seqs mean nothing.

@@ -14,7 +14,7 @@ use super::member::Standing;
 use super::shown::{Change, Contribution, Explanation, Freshness, Shown};
 use super::store::{OriginIndex, OriginState, Store};
 use super::watches::{Next, WatchId, Watched, Watches};
-use crate::crdt::{Entry, Stamp};
+use crate::crdt::{Dot, Entry, Hlc, write_over};
 use crate::model::{Key, Pattern, Policy, SpaceId, Value};
 use crate::zoo::{Fault, planted};
 
@@ -181,22 +181,14 @@ impl View {
         })
     }
 
-    /// The stamp that wins now, and the held-back ones above it: what a write to a shared key must be above,
-    /// and over which it is made.
-    pub(super) fn stamps(&self, store: &Store, key: &Key, now: Now) -> (Option<Stamp>, Vec<Stamp>) {
+    /// What a write to a shared key must be above, and the held-back writes over which it is made.
+    pub(super) fn write_over(&self, store: &Store, key: &Key, now: Now) -> (Hlc, Vec<Dot>) {
         let Some(row) = self.rows.get(key) else {
-            return (None, Vec::new());
+            return (Hlc::ZERO, Vec::new());
         };
         let rules = self.rules();
         let candidates = candidates(store, &row.origins, key, now);
-        let mut held: Vec<Stamp> = candidates
-            .iter()
-            .filter(|candidate| candidate.held(&rules))
-            .map(Candidate::stamp)
-            .collect();
-        held.sort_unstable_by(|a, b| b.cmp(a));
-        let winner = winner(&candidates, &rules).filter(|stamp| !held.contains(stamp));
-        (winner, held)
+        write_over(candidates.iter().map(|candidate| candidate.claim(&rules)))
     }
 
     /// Everything shown in a space that matches, ordered by key.

@@ -6,7 +6,7 @@ use super::WIRE_VERSION;
 use super::codec::{DecodeError, end, open, push, take};
 use super::keys::{Digest, MeshId};
 use super::part::Part;
-use crate::crdt::{Head, MAX_SEQ};
+use crate::crdt::{Head, MAX_SEQ, Resume};
 use crate::model::{Incarnation, ReplicaId};
 
 /// The longest request or response, in bytes.
@@ -111,15 +111,6 @@ pub struct Want {
     pub head: Head,
     /// Goes on with a transfer that was begun.
     pub resume: Option<Resume>,
-}
-
-/// Where a transfer in parts is to go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resume {
-    /// The seq of the last entry received.
-    pub cursor: u64,
-    /// For a reset: the watermark its first part named.
-    pub reset: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::crdt::Head;
 use crate::model::{DeviceState, Source, SpaceId};
 
 const LIFE: Incarnation = Incarnation(7);
@@ -30,15 +31,17 @@ impl OriginMap {
 
     /// The delta this replica would send to one that has everything up to `base` (rule 6).
     fn since(&self, base: u64) -> Delta {
-        let reset = (base < self.watermark).then_some(self.watermark);
-        let base = if reset.is_some() { 0 } else { base };
-        let entries = self.page(base, usize::MAX).entries;
+        let known = Head {
+            incarnation: self.incarnation,
+            seq: base,
+        };
+        let piece = self.piece(known, None, usize::MAX).expect("of this life");
         Delta {
             incarnation: self.incarnation,
-            base,
-            upto: self.head,
-            reset,
-            entries,
+            base: piece.base,
+            upto: piece.upto.expect("without a budget all fits"),
+            reset: piece.reset,
+            entries: piece.entries,
         }
     }
 

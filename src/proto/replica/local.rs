@@ -340,12 +340,8 @@ impl Replica {
         if key.policy() != Policy::LatestWriter {
             return (self.own.clock.tick(wall_ms, Hlc::ZERO), None);
         }
-        let (shown, held) = self.view.stamps(&self.store, key, self.now);
-        let mut over: Vec<Dot> = held
-            .iter()
-            .map(|stamp| stamp.dot())
-            .take(MAX_NAMED_DOTS)
-            .collect();
+        let (floor, mut over) = self.view.write_over(&self.store, key, self.now);
+        over.truncate(MAX_NAMED_DOTS);
         if value.is_none() {
             // Withdrawn, but what it was made over stays named.
             over = self
@@ -361,7 +357,6 @@ impl Replica {
         if how.restate && !known {
             return (Hlc::ZERO, over);
         }
-        let floor = shown.map_or(Hlc::ZERO, |stamp| stamp.hlc);
         (self.own.clock.tick(wall_ms, floor), over)
     }
 

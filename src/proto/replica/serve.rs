@@ -4,7 +4,7 @@ use super::super::io::{Output, RequestId};
 use super::super::store::{OriginIndex, Store};
 use super::super::view::mono_ms;
 use super::{Replica, ms};
-use crate::crdt::Page;
+use crate::crdt::Piece;
 use crate::model::ReplicaId;
 use crate::wire::{
     About, Answer, HeadInfo, Kind, MAX_HEADS_PER_MESSAGE, PART_BUDGET_BYTES, Part, Request,
@@ -106,63 +106,32 @@ impl Replica {
         let index = self.store.find(want.replica).filter(|_| want.shard == 0)?;
         let header = self.header(index)?;
         let origin = self.store.get(index);
-        let (map, head, signed) = (&origin.map, origin.head(), header.header().head);
         let alive = if index == Store::OWN {
             None
         } else {
             origin.lease.alive(mono_ms(self.now))
         };
-        let part = |reset, base, after, upto, page: Page| {
-            Some((
-                Part {
-                    header,
-                    shard: 0,
-                    reset,
-                    base,
-                    after,
-                    upto,
-                    alive,
-                    entries: page.entries,
-                },
-                page.bytes,
-            ))
-        };
-        if want.replica == from && !planted(Fault::ReplyEchoes) {
+        let signed = header.header().head;
+        let mut piece = if want.replica == from && !planted(Fault::ReplyEchoes) {
             // Its own entries are never sent back to it; that there is a later life of it, it must know.
-            return part(None, 0, 0, None, Page::default());
-        }
-        if want.head.incarnation > head.incarnation {
-            return None;
-        }
-        let known = if want.head.incarnation == head.incarnation {
-            want.head.seq
+            Piece::default()
         } else {
-            0
+            origin.map.piece(want.head, want.resume, budget)?
         };
-        if known >= head.seq {
-            return part(None, head.seq, head.seq, Some(head.seq), Page::default());
+        if planted(Fault::UptoAboveOwnHead) {
+            piece.upto = piece.upto.map(|upto| upto.max(signed));
         }
-        // A transfer goes on only while nothing was collected that it has not sent yet.
-        let resume = want.resume.filter(|resume| {
-            want.head.incarnation == head.incarnation
-                && resume.cursor >= known
-                && map.watermark() <= resume.cursor.max(resume.reset.unwrap_or_default())
-                && !(resume.reset.is_some() && planted(Fault::ResetWithoutCursor))
-        });
-        let (reset, base, after) = match resume {
-            Some(resume) if resume.reset.is_some() => (resume.reset, 0, resume.cursor),
-            Some(resume) => (None, known, resume.cursor),
-            None if known >= map.watermark() => (None, known, known),
-            None => (Some(map.watermark()), 0, 0),
+        let part = Part {
+            header,
+            shard: 0,
+            reset: piece.reset,
+            base: piece.base,
+            after: piece.after,
+            upto: piece.upto,
+            alive,
+            entries: piece.entries,
         };
-        let page = map.page(after, budget);
-        let mut upto = page.last.then_some(head.seq);
-        if planted(Fault::ReplyCutShort) {
-            upto = upto.or(page.entries.last().map(|(_, entry)| entry.seq()));
-        } else if planted(Fault::UptoAboveOwnHead) {
-            upto = upto.map(|upto| upto.max(signed));
-        }
-        part(reset, base, after, upto, page)
+        Some((part, piece.bytes))
     }
 
     /// The latest header of an origin; for our own, one signed now.
