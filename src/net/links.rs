@@ -32,7 +32,7 @@ use crate::model::ReplicaId;
 /// | `delay` | `delay` of zero | everything takes that much longer, each way |
 /// | `lose` | `lose` of zero | whole gossip frames do not arrive (a stream itself loses nothing) |
 /// | `partition` | `heal` | as `cut`, for every pair that is not in one group |
-/// | `strand` | none | what is connected now is dead for ever and neither side is told, as when a machine loses power; new connections work |
+/// | `strand` | none | what is connected now is dead for ever and neither side is told, as when a machine loses power; what was under way arrives, and new connections work |
 ///
 /// ```
 /// # fn demo(berlin: presence_mesh::ReplicaId, paris: presence_mesh::ReplicaId) {
@@ -178,7 +178,8 @@ impl Links {
         }
     }
 
-    /// Makes all present connections of a node dead for ever without telling either side.
+    /// Makes all present connections of a node dead for ever without telling either side. What was under way,
+    /// or held by a stall, still arrives.
     pub fn strand(&self, node: ReplicaId) {
         let network = self.network();
         let last = network.connections;
