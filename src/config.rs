@@ -33,6 +33,8 @@ pub struct MeshBuilder {
     ban: Vec<ReplicaId>,
     #[cfg(feature = "faults")]
     links: Option<crate::net::Links>,
+    #[cfg(feature = "faults")]
+    clock: Option<crate::net::Substitute>,
 }
 
 impl MeshBuilder {
@@ -55,6 +57,8 @@ impl MeshBuilder {
             ban: Vec::new(),
             #[cfg(feature = "faults")]
             links: None,
+            #[cfg(feature = "faults")]
+            clock: None,
         }
     }
 
@@ -207,6 +211,14 @@ impl MeshBuilder {
         self
     }
 
+    /// Reads the time from `clock` instead of the machine's clocks: for virtual time, and for clocks that are
+    /// wrong. `mono` may begin anywhere and must never go back.
+    #[cfg(feature = "faults")]
+    pub fn clock(mut self, clock: impl Fn() -> proto::Now + Send + Sync + 'static) -> Self {
+        self.clock = Some(crate::net::Substitute::new(clock));
+        self
+    }
+
     /// Starts the node. Resolves when it listens; never waits for a join and never fails because of one.
     ///
     /// Must be called within a tokio runtime. Dropping the future half-way starts nothing.
@@ -223,6 +235,9 @@ impl MeshBuilder {
             .unwrap_or_else(|| format!("{:?}", identity.replica()));
         check_name("node", &node)?;
 
+        #[cfg(feature = "faults")]
+        let clock = self.clock.map_or_else(Clock::start, Clock::start_on);
+        #[cfg(not(feature = "faults"))]
         let clock = Clock::start();
         let mut incarnations = IncarnationFile::open(self.data_dir.as_deref())?;
         let config = proto::Config {

@@ -42,6 +42,9 @@ pub use error::{AddressError, KeyUseError, SetAttributeError, StartError};
 pub use mesh::{Mesh, Peer, Status};
 #[cfg(feature = "faults")]
 pub use net::Links;
+#[cfg(feature = "faults")]
+#[doc(hidden)]
+pub use net::parts as net_parts;
 #[cfg(feature = "net")]
 pub use net::{FoundBy, NetCounters};
 #[cfg(feature = "net")]

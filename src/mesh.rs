@@ -300,6 +300,15 @@ impl Mesh {
         self.inner.shared.net_counters()
     }
 
+    /// Looks at the state machine itself, as the simulator's checkers do. The node waits meanwhile.
+    ///
+    /// For `simulations/real-stack`: no part of the API.
+    #[cfg(feature = "faults")]
+    #[doc(hidden)]
+    pub fn inspect<R>(&self, look: impl FnOnce(&crate::proto::Replica) -> R) -> R {
+        self.inner.shared.with(|replica, _| look(replica))
+    }
+
     /// Closes the connections of a replica and refuses it from now on, until this node restarts.
     ///
     /// Not cancel safe: dropped half-way, it may not have happened.

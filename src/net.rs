@@ -16,6 +16,8 @@ mod gate;
 mod links;
 mod links_table;
 mod own_addresses;
+#[cfg(feature = "faults")]
+pub mod parts;
 mod random;
 mod refusals;
 mod shared;
@@ -25,6 +27,8 @@ mod transport;
 
 pub(crate) use address::{parse_join_address, parse_listen_address};
 pub(crate) use clock::Clock;
+#[cfg(feature = "faults")]
+pub(crate) use clock::Substitute;
 pub(crate) use config::NetConfig;
 pub use config::{AddressError, StartError};
 pub use counters::NetCounters;

@@ -103,6 +103,32 @@ fn a_leave_is_seen_at_once() {
     assert_eq!(refused, Err(WriteError::Stopped));
 }
 
+/// Guards against believing an origin again before its news are here: the first beat after a heal renewed its
+/// lease, and what it had said before the cut was shown live until the answer with the rest came.
+#[test]
+fn what_was_overwritten_during_a_cut_is_not_live_again_after_it() {
+    for seed in 0..20 {
+        let mut world = World::new(3, seed);
+        world.delay_ms = (20, 60);
+        world.run_for(500);
+        world.set(0, "PJSIP/100", Ringing);
+        world.run_for(500);
+        world.cut(0, 1);
+        world.cut(0, 2);
+        world.set(0, "PJSIP/100", InUse);
+        world.run_for(20_000);
+        world.mend();
+        for ms in 0..5_000 {
+            world.run_for(1);
+            for node in [1, 2] {
+                let shown = world.shown(node, "PJSIP/100");
+                assert_ne!(shown, Some((Ringing, Live)), "seed {seed}, {ms} ms");
+            }
+        }
+        assert_eq!(world.shown(1, "PJSIP/100"), Some((InUse, Live)));
+    }
+}
+
 #[test]
 fn a_healed_cut_without_changes_sends_no_entry_again() {
     let mut world = World::new(3, 4);

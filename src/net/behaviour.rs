@@ -140,7 +140,7 @@ fn limits() -> connection_limits::ConnectionLimits {
         .with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER))
 }
 
-fn gossip_config() -> Result<gossipsub::Config, gossipsub::ConfigBuilderError> {
+pub(super) fn gossip_config() -> Result<gossipsub::Config, gossipsub::ConfigBuilderError> {
     gossipsub::ConfigBuilder::default()
         // The signature on every frame is the origin's own, checked once; gossipsub's would be checked on
         // every copy.

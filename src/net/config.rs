@@ -37,6 +37,16 @@ pub struct NetConfig {
     pub links: Option<super::Links>,
 }
 
+impl NetConfig {
+    /// Whether the addresses are this machine's.
+    pub(super) fn uses_sockets(&self) -> bool {
+        #[cfg(feature = "faults")]
+        return !self.links.as_ref().is_some_and(super::Links::is_in_memory);
+        #[cfg(not(feature = "faults"))]
+        return true;
+    }
+}
+
 /// The text is not an address to listen on or to dial.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(

@@ -1,17 +1,20 @@
 //! Faults on the real stack: cuts, stalls, delays and losses between pairs of nodes.
 
 mod faulty;
+mod memory;
 mod relay;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 pub(super) use self::faulty::Faulty;
+pub(super) use self::memory::Memory;
 use super::random::Random;
 use crate::model::ReplicaId;
 
@@ -29,7 +32,7 @@ use crate::model::ReplicaId;
 /// | `delay` | `delay` of zero | everything takes that much longer, each way |
 /// | `lose` | `lose` of zero | whole gossip frames do not arrive (a stream itself loses nothing) |
 /// | `partition` | `heal` | as `cut`, for every pair that is not in one group |
-/// | `strand` | none | what is connected now is dead for ever and neither side is told, as when a machine loses power; new connections work |
+/// | `strand` | none | what is connected now is dead for ever and neither side is told, as when a machine loses power; what was under way arrives, and new connections work |
 ///
 /// ```
 /// # fn demo(berlin: presence_mesh::ReplicaId, paris: presence_mesh::ReplicaId) {
@@ -47,6 +50,10 @@ pub struct Links {
 struct Network {
     pairs: BTreeMap<Pair, watch::Sender<Condition>>,
     listeners: BTreeMap<SocketAddr, ReplicaId>,
+    /// Without sockets: where the listeners wait.
+    doors: Option<BTreeMap<SocketAddr, mpsc::Sender<memory::Knock>>>,
+    /// The port of the last dial without a socket.
+    port: u16,
     /// Numbers the connections, from 1.
     connections: u64,
     random: Random,
@@ -84,6 +91,15 @@ impl Links {
     /// All links up.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// All links up, and no sockets: the nodes meet inside this process at the addresses they listen on, which
+    /// may be any (`10.0.0.1:4747`), but not that of all interfaces. With [`MeshBuilder::clock`](crate::MeshBuilder::clock),
+    /// nodes then know no time but tokio's, paused or not.
+    pub fn in_memory() -> Self {
+        let links = Self::new();
+        links.network().doors = Some(BTreeMap::new());
+        links
     }
 
     /// All links up; which frames are lost depends on `seed`.
@@ -162,7 +178,8 @@ impl Links {
         }
     }
 
-    /// Makes all present connections of a node dead for ever without telling either side.
+    /// Makes all present connections of a node dead for ever without telling either side. What was under way,
+    /// or held by a stall, still arrives.
     pub fn strand(&self, node: ReplicaId) {
         let network = self.network();
         let last = network.connections;
@@ -171,6 +188,44 @@ impl Links {
                 condition.send_modify(|condition| condition.stranded = last);
             }
         }
+    }
+
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.network().doors.is_some()
+    }
+
+    /// Begins to listen without a socket; port 0 takes a free one.
+    fn open(&self, wanted: SocketAddr) -> io::Result<(SocketAddr, mpsc::Receiver<memory::Knock>)> {
+        let mut network = self.network();
+        let doors = network.doors.as_mut().ok_or(io::ErrorKind::Unsupported)?;
+        if wanted.ip().is_unspecified() {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        doors.retain(|_, door| !door.is_closed());
+        let ports = match wanted.port() {
+            0 => 1..=u16::MAX,
+            port => port..=port,
+        };
+        let address = ports
+            .map(|port| SocketAddr::new(wanted.ip(), port))
+            .find(|address| !doors.contains_key(address))
+            .ok_or(io::ErrorKind::AddrInUse)?;
+        let (door, knocks) = mpsc::channel(memory::BACKLOG);
+        doors.insert(address, door);
+        Ok((address, knocks))
+    }
+
+    /// Where to knock, and from which address, when dialling from `ip`.
+    fn door(
+        &self,
+        to: SocketAddr,
+        ip: IpAddr,
+    ) -> Option<(mpsc::Sender<memory::Knock>, SocketAddr)> {
+        let mut network = self.network();
+        network.port = network.port.wrapping_add(1);
+        let from = SocketAddr::new(ip, network.port);
+        let door = network.doors.as_ref()?.get(&to)?;
+        Some((door.clone(), from))
     }
 
     /// A node listens there.

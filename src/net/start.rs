@@ -83,7 +83,7 @@ async fn bind(
     for text in &config.listen {
         let address: Multiaddr = text.parse().map_err(|error| network(&error))?;
         listeners.extend(
-            listen(&mut swarm, &address)
+            listen(&mut swarm, &address, config.uses_sockets())
                 .await
                 .map_err(|source| refused(text, source))?,
         );
@@ -103,12 +103,18 @@ fn refused(address: &str, source: io::Error) -> StartError {
 }
 
 /// Listens there, on every address of a host name.
-async fn listen(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> io::Result<Vec<ListenerId>> {
+async fn listen(
+    swarm: &mut Swarm<Behaviour>,
+    address: &Multiaddr,
+    sockets: bool,
+) -> io::Result<Vec<ListenerId>> {
     let mut listeners = Vec::new();
     for wanted in resolve(address).await? {
         // libp2p listens with SO_REUSEPORT: without this look, two nodes started by one user would share the
         // port without noticing, and the kernel would deal out connections between them.
-        drop(TcpListener::bind(wanted)?);
+        if sockets {
+            drop(TcpListener::bind(wanted)?);
+        }
         let wanted = Multiaddr::from(wanted.ip()).with(Protocol::Tcp(wanted.port()));
         let listener = swarm.listen_on(wanted).map_err(|error| match error {
             TransportError::Other(error) => error,

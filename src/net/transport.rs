@@ -42,18 +42,14 @@ fn gate(
     keypair: &Keypair,
     refusals: &Arc<Refusals>,
 ) -> Result<Gate, StartError> {
-    let tcp = tcp::tokio::Transport::new(tcp::Config::default());
+    let key = PreSharedKey::new(config.key.network_key(&config.mesh));
     #[cfg(feature = "faults")]
-    let secured = match config.links.clone() {
-        Some(links) => secure(
-            super::links::Faulty::new(tcp, links, config.identity.replica()),
-            config,
-            keypair,
-        )?,
-        None => secure(tcp, config, keypair)?,
+    let secured = match &config.links {
+        Some(links) => over_links(links, config.identity.replica(), key, keypair)?,
+        None => secure(tcp(), key, keypair)?,
     };
     #[cfg(not(feature = "faults"))]
-    let secured = secure(tcp, config, keypair)?;
+    let secured = secure(tcp(), key, keypair)?;
     Ok(Gate::new(
         secured,
         keypair.public().to_peer_id(),
@@ -61,8 +57,30 @@ fn gate(
     ))
 }
 
+fn tcp() -> tcp::tokio::Transport {
+    tcp::tokio::Transport::new(tcp::Config::default())
+}
+
+#[cfg(feature = "faults")]
+pub(super) fn over_links(
+    links: &super::Links,
+    local: crate::model::ReplicaId,
+    key: PreSharedKey,
+    keypair: &Keypair,
+) -> Result<Boxed<Connection>, StartError> {
+    use super::links::{Faulty, Memory};
+
+    let links = links.clone();
+    if links.is_in_memory() {
+        let memory = Memory::new(links.clone());
+        secure(Faulty::new(memory, links, local), key, keypair)
+    } else {
+        secure(Faulty::new(tcp(), links, local), key, keypair)
+    }
+}
+
 /// The mesh key comes first: whoever does not have it cannot even see what is spoken here.
-fn secure<T>(tcp: T, config: &NetConfig, keypair: &Keypair) -> Result<Boxed<Connection>, StartError>
+fn secure<T>(tcp: T, key: PreSharedKey, keypair: &Keypair) -> Result<Boxed<Connection>, StartError>
 where
     T: Transport + Send + Unpin + 'static,
     T::Output: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -70,7 +88,6 @@ where
     T::Dial: Send + 'static,
     T::ListenerUpgrade: Send + 'static,
 {
-    let key = PreSharedKey::new(config.key.network_key(&config.mesh));
     let noise =
         noise::Config::new(keypair).map_err(|error| StartError::Network(error.to_string()))?;
     let transport = TransportTimeout::with_outgoing_timeout(tcp, CONNECT_TIMEOUT)

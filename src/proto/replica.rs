@@ -197,7 +197,13 @@ impl Replica {
     fn restand(&mut self, index: OriginIndex) {
         let mono = mono_ms(self.now);
         let origin = self.store.get_mut(index);
-        let standing = origin.lease.standing_at(mono, &self.spans);
+        let mut standing = origin.lease.standing_at(mono, &self.spans);
+        // Who comes back has news. Until we have them, what we hold of it may be long over: it was shown as old
+        // and stays so. Who was believed all along stays believed, or every lost frame would blink.
+        let behind = origin.is_behind() || self.sync.lacks(origin.replica);
+        if standing == Standing::Alive && origin.lease.standing != standing && behind {
+            standing = Standing::Suspect;
+        }
         let due = origin
             .lease
             .next_change(mono, &self.spans)

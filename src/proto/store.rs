@@ -87,6 +87,12 @@ impl OriginState {
         }
     }
 
+    /// Whether it has signed more than is known of it.
+    pub(super) fn is_behind(&self) -> bool {
+        self.latest()
+            .is_some_and(|header| header.head() > self.head())
+    }
+
     /// What to tell others of it, a replica that is not our own.
     pub(super) fn head_info(&self, now: i64) -> HeadInfo {
         let mut head = self.head();

@@ -53,12 +53,14 @@ impl Line {
         self.condition.borrow().delay
     }
 
-    /// Resolves when what goes this way may pass: `false` when nothing ever will.
-    async fn open(&mut self, direction: usize) -> bool {
-        let number = self.number;
-        self.until(|condition| !condition.held[direction] || condition.stranded >= number)
-            .await;
-        self.condition.borrow().stranded < number
+    /// Whether nothing that is sent from now on will ever arrive.
+    fn is_stranded(&self) -> bool {
+        self.condition.borrow().stranded >= self.number
+    }
+
+    /// Resolves when what goes this way may pass.
+    async fn open(&mut self, direction: usize) {
+        self.until(|condition| !condition.held[direction]).await;
     }
 
     async fn cut(&mut self) {
@@ -106,6 +108,9 @@ async fn pump(
                 break;
             };
             chunk.truncate(bytes);
+            if timing.is_stranded() {
+                continue;
+            }
             if sender
                 .send((Instant::now() + timing.delay(), chunk))
                 .await
@@ -122,10 +127,11 @@ async fn pump(
             if due > Instant::now() {
                 sleep_until(due).await;
             }
-            open = line.open(direction).await && open;
+            line.open(direction).await;
             open = open && to.write_all(&chunk).await.is_ok() && to.flush().await.is_ok();
         }
-        if line.open(direction).await && open {
+        line.open(direction).await;
+        if open && !line.is_stranded() {
             // Whoever is gone already need not be told.
             let _ = to.close().await;
         }

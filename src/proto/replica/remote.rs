@@ -146,6 +146,7 @@ impl Replica {
         self.refresh(index, &outcome.changed);
         self.drop_settled(index);
         self.sync.got(replica, head);
+        self.restand(index);
     }
 
     /// Learns the stamps of what was written, so that later writes here are above them.
@@ -276,6 +277,10 @@ impl Replica {
                 continue;
             };
             let ours = self.head_info(index);
+            if is_ahead(info, &ours) {
+                differs = true;
+                self.sync.want(info.replica, info.head, from);
+            }
             let same_life = ours.head.incarnation == info.head.incarnation;
             if let (Some(sent_at), Some(alive), true) =
                 (answered, info.alive, same_life && index != Store::OWN)
@@ -290,10 +295,6 @@ impl Replica {
                     info.replica == from,
                 );
                 self.restand(index);
-            }
-            if is_ahead(info, &ours) {
-                differs = true;
-                self.sync.want(info.replica, info.head, from);
             }
             if is_ahead(&ours, info) {
                 differs = true;

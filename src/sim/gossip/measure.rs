@@ -228,6 +228,8 @@ pub(super) struct Bench {
     /// Under way: with one latency for all, what is sent first arrives first.
     under_way: VecDeque<(u64, Send)>,
     heartbeats: BinaryHeap<Reverse<(u64, usize)>>,
+    /// In the nodes' send queues.
+    queued: Vec<Send>,
     out: Vec<Send>,
 }
 
@@ -259,6 +261,7 @@ impl Bench {
             nodes,
             latency_us,
             under_way: VecDeque::new(),
+            queued: Vec::new(),
             heartbeats,
             out: Vec::new(),
         }
@@ -283,7 +286,12 @@ impl Bench {
         loop {
             let arrival_us = self.under_way.front().map_or(u64::MAX, |(at, _)| *at);
             let heartbeat_us = self.heartbeats.peek().map_or(u64::MAX, |next| next.0.0);
-            if arrival_us.min(heartbeat_us) >= end_us {
+            let next_us = arrival_us.min(heartbeat_us);
+            if next_us > self.now_us && !self.queued.is_empty() {
+                self.depart();
+                continue;
+            }
+            if next_us >= end_us {
                 break;
             }
             if arrival_us <= heartbeat_us {
@@ -319,7 +327,18 @@ impl Bench {
     }
 
     fn carry(&mut self) {
-        for send in self.out.drain(..) {
+        self.queued.append(&mut self.out);
+    }
+
+    /// What was queued leaves, now that all that arrives at this moment is read: a copy whose receiver has just
+    /// said that it has the message is dropped from the queue (`Queue::remove_data_messages` in the crate).
+    fn depart(&mut self) {
+        for send in self.queued.drain(..) {
+            if let Rpc::Message(id) = send.rpc
+                && self.gossip.is_unwanted(send.from, send.to, id)
+            {
+                continue;
+            }
             self.rpcs += 1;
             self.bytes += self.gossip.wire_bytes(&send.rpc) as u64;
             self.under_way
