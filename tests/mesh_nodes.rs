@@ -66,6 +66,30 @@ async fn values_written_on_one_node_are_seen_on_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_meet_in_memory_as_they_do_over_sockets() {
+    let links = Links::in_memory();
+    let (one, two) = pair(&links).await;
+    one.devices()
+        .set("PJSIP/100", DeviceState::InUse)
+        .expect("a write");
+    until("node 2 sees the lamp of node 1", || {
+        state(&two, "PJSIP/100") == Some(DeviceState::InUse)
+    })
+    .await;
+    links.cut(id(1), id(2));
+    until("a cut cuts them as well", || !connected(&two, id(1))).await;
+    let taken = builder(3)
+        .links(links)
+        .listen("127.0.0.1:1")
+        .expect("an address");
+    let refused = taken.start().await;
+    assert!(
+        matches!(refused, Err(StartError::Listen { .. })),
+        "node 1 listens there: {refused:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_with_another_key_learns_nothing_and_is_counted() {
     let one = start(builder(1)).await;
     one.devices()
