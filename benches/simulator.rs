@@ -1,7 +1,8 @@
 //! How fast the simulator runs, and how much memory it takes.
 //!
 //! `cargo bench --no-default-features --features sim --bench simulator [-- NAME]`: one line per world: virtual
-//! seconds, real seconds, their ratio, events, and the greatest resident memory of the process.
+//! seconds, real seconds, their ratio, events, and the greatest resident memory of the process; then, as
+//! `fleet`, [`SEEDS`] seeds over the small scenarios of `simulations/`.
 
 use std::time::Instant;
 
@@ -19,8 +20,9 @@ fn main() {
         ("hundred-nodes", world("hundred-nodes", 100, 100, 60)),
         ("thousand-nodes", world("thousand-nodes", 1_000, 10, 60)),
     ];
+    let chosen = |name: &str| wanted.is_empty() || wanted.iter().any(|one| name == one);
     for (name, scenario) in worlds {
-        if !wanted.is_empty() && !wanted.iter().any(|one| name == one) {
+        if !chosen(name) {
             continue;
         }
         let begun = Instant::now();
@@ -35,6 +37,54 @@ fn main() {
             outcome.verdict,
         );
     }
+    if chosen("fleet") {
+        fleet();
+    }
+}
+
+/// Seeds of the fleet, spread evenly over the scenarios.
+const SEEDS: u64 = 10_000;
+/// Scenarios of at most so many nodes and entries are small.
+const SMALL: (usize, usize) = (8, 100);
+
+fn fleet() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/simulations");
+    let files = std::fs::read_dir(folder).expect("simulations can be read");
+    let mut scenarios: Vec<Scenario> = files
+        .filter_map(|file| Some(file.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
+        .map(|path| Scenario::read(&path).expect("scenarios are valid"))
+        .filter(|scenario| {
+            let entries = scenario.nodes.len() * scenario.workload.keys;
+            scenario.nodes.len() <= SMALL.0 && entries <= SMALL.1
+        })
+        .collect();
+    scenarios.sort_by(|a, b| a.name.cmp(&b.name));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let each = SEEDS.div_ceil(scenarios.len() as u64);
+    let (mut failures, mut lies_us) = (0, 0);
+    let begun = Instant::now();
+    for scenario in &scenarios {
+        let begun = Instant::now();
+        sim::fleet(scenario, 1_000..1_000 + each, threads, |outcome| {
+            lies_us = lies_us.max(outcome.figures.lamp_lie_us);
+            if let sim::Verdict::Fail(violation) = &outcome.verdict {
+                failures += 1;
+                println!("  {} seed {}: {violation:?}", scenario.name, outcome.seed);
+            }
+        });
+        println!(
+            "  {}: {each} seeds in {:.1} s",
+            scenario.name,
+            begun.elapsed().as_secs_f64()
+        );
+    }
+    println!(
+        "fleet: {} seeds over {} scenarios on {threads} threads in {:.0} s, {failures} violations, lamps lied for {lies_us} us",
+        each * scenarios.len() as u64,
+        scenarios.len(),
+        begun.elapsed().as_secs_f64(),
+    );
 }
 
 fn world(name: &str, nodes: usize, keys: usize, seconds: u64) -> Scenario {
