@@ -48,7 +48,7 @@ pub(super) fn chart(timeline: &Timeline) -> String {
     let heading = match timeline.labels.len() {
         0 => "What went wrong: nothing".to_owned(),
         all if all > rows => {
-            format!("What went wrong (the first {rows} of {all} kinds; all are listed below)")
+            format!("What went wrong (the first {rows} of {all} kinds)")
         }
         _ => "What went wrong".to_owned(),
     };

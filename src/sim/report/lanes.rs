@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::lamp::{self, LANE};
-use super::markup::{Escaped, Short, shortened};
+use super::markup::{Escaped, Short, middle_out, shortened};
 use super::segments::{Look, Segment, exact, merged};
 use super::timeline::Timeline;
 use super::words::{self, bare_seconds, counted, seconds};
@@ -217,8 +217,9 @@ fn names(timeline: &Timeline, nodes: &[usize]) -> String {
         let name = words::name(timeline.scenario, *node);
         write!(
             html,
-            "<li style=\"height:{LANE}px\" title=\"{0}\">{0}</li>",
-            Escaped(&name)
+            "<li style=\"height:{LANE}px\" title=\"{}\">{}</li>",
+            Escaped(&name),
+            Escaped(&middle_out(&name, MAX_NAME)),
         )
         .expect("text takes all");
     }
@@ -282,5 +283,7 @@ const MAX_SEGMENTS: usize = 5_000;
 const COLUMNS: u64 = 960;
 /// The width of a chart in pixels on a phone, where it is scrolled: what has room there has room anywhere.
 const NOMINAL_WIDTH: f64 = 640.0;
+/// Characters of a node's name beside its lane.
+const MAX_NAME: usize = 14;
 /// For a number, in percent of the width.
 const LEAST_ROOM: f64 = 2.0;
