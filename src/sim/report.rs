@@ -26,7 +26,7 @@ use std::{fs, io};
 
 use thiserror::Error;
 
-use super::{Outcome, Recording, Scenario};
+use super::{Outcome, Recording, Scenario, Verb};
 
 /// Writes the report of a run into a folder, made if absent; files of the same names are replaced.
 ///
@@ -57,6 +57,11 @@ pub fn write(
     file("result.json", data::result(outcome))?;
     file("trace.ndjson", data::trace(recording))?;
     file("metrics.csv", data::metrics(outcome).into_bytes())
+}
+
+/// A fault in words: what bands are labelled with.
+pub(crate) fn describe(scenario: &Scenario, verb: &Verb) -> String {
+    words::verb(scenario, verb)
 }
 
 /// A report could not be written. What was written before is left.

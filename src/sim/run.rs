@@ -7,6 +7,7 @@ use super::check::{Broken, Checker, all_checkers};
 use super::checks::settled_nodes;
 use super::outcome::{Band, Figures, Outcome, Recording, Verdict, Violation};
 use super::recorder::Recorder;
+use super::report;
 use super::scenario::{Fault, Scenario, Verb};
 use super::world::{World, device};
 
@@ -256,9 +257,11 @@ pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 fn bands(scenario: &Scenario) -> Vec<Band> {
     let band = |fault: &Fault| {
         let (nodes, cut) = match &fault.verb {
-            Verb::Partition(groups) => (groups.concat(), true),
             Verb::OneWay(from, to) | Verb::Hold(from, to) => ([&from[..], to].concat(), true),
-            Verb::Ring | Verb::Bridge(_) => ((0..scenario.nodes.len()).collect(), true),
+            // Nodes in no group of a partition are a group of their own.
+            Verb::Partition(_) | Verb::Ring | Verb::Bridge(_) => {
+                ((0..scenario.nodes.len()).collect(), true)
+            }
             Verb::Isolate(node)
             | Verb::Crash { node, .. }
             | Verb::Leave(node)
@@ -270,7 +273,7 @@ fn bands(scenario: &Scenario) -> Vec<Band> {
             from_us: fault.at_us,
             until_us: fault.until_us.unwrap_or(scenario.mended_at_us()),
             nodes,
-            label: format!("{:?}", fault.verb),
+            label: report::describe(scenario, &fault.verb),
             cut,
         }
     };

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::data::total;
-use super::markup::{Escaped, Short, shortened};
+use super::markup::{Escaped, Short, middle_out, shortened};
 use super::scale::ticks;
 use super::words;
 use crate::sim::NodeFigures;
@@ -60,7 +60,7 @@ pub(super) fn chart(heading: &str, unit: Unit, nodes: &[NodeFigures]) -> String 
             html,
             r#"<text class="name" x="0" dx="-8" y="{}" text-anchor="end">{}<title>{}</title></text>"#,
             top + 17,
-            Escaped(&shortened(&row.name, MAX_NAME)),
+            Escaped(&middle_out(&row.name, MAX_NAME)),
             Escaped(&shortened(&row.name, 200)),
         )
         .expect("text takes all");

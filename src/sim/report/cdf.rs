@@ -62,20 +62,20 @@ fn grid(svg: &mut String, scale: LogScale) {
         )
         .expect("text takes all");
     }
-    for (us, written) in scale.ticks() {
-        let x = Short(scale.percent(us));
-        let top = if written { 0 } else { HEIGHT - 4 };
+    for tick in scale.ticks() {
+        let x = Short(scale.percent(tick.us));
+        let top = if tick.decade { 0 } else { HEIGHT - 4 };
         write!(
             svg,
             r#"<line class="grid" x1="{x}%" x2="{x}%" y1="{top}" y2="{HEIGHT}"/>"#
         )
         .expect("text takes all");
-        if written {
+        if tick.written {
             write!(
                 svg,
                 r#"<text class="tick" x="{x}%" y="{}" text-anchor="middle">{}</text>"#,
                 HEIGHT + 16,
-                bare_seconds(us)
+                bare_seconds(tick.us)
             )
             .expect("text takes all");
         }

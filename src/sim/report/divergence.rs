@@ -25,7 +25,7 @@ pub(super) fn chart(timeline: &Timeline) -> String {
         HEIGHT + 8
     );
     let mut svg = String::new();
-    for shade in timeline.shades(timeline.recording.bands.iter().filter(|band| band.cut)) {
+    for shade in timeline.shades(timeline.cuts()) {
         timeline.stretch(&mut svg, "shade", &shade, 0, HEIGHT);
     }
     for tick in ticks(most, 4) {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::markup::{Escaped, Short, shortened};
 use super::timeline::Timeline;
 use super::words::{self, counted, seconds};
-use crate::sim::{Recording, Scenario};
+use crate::sim::Scenario;
 
 /// A row per kind of fault, with a bar for each time.
 pub(super) fn chart(timeline: &Timeline) -> String {
@@ -16,7 +16,7 @@ pub(super) fn chart(timeline: &Timeline) -> String {
     for (at, label) in timeline.labels.iter().take(rows).enumerate() {
         let top = TOP + at as u32 * ROW;
         let bands = || {
-            let all = timeline.recording.bands.iter();
+            let all = timeline.bands.iter().copied();
             all.filter(|band| band.label == *label)
         };
         let cut = bands().any(|band| band.cut);
@@ -48,7 +48,7 @@ pub(super) fn chart(timeline: &Timeline) -> String {
     let heading = match timeline.labels.len() {
         0 => "What went wrong: nothing".to_owned(),
         all if all > rows => {
-            format!("What went wrong (the first {rows} of {all} kinds; all are listed below)")
+            format!("What went wrong (the first {rows} of {all} kinds)")
         }
         _ => "What went wrong".to_owned(),
     };
@@ -88,7 +88,7 @@ fn top_labels(timeline: &Timeline, svg: &mut String) {
 }
 
 /// What the scenario says goes wrong, and what did.
-pub(super) fn list(scenario: &Scenario, recording: &Recording, timeline: &Timeline) -> String {
+pub(super) fn list(scenario: &Scenario, timeline: &Timeline) -> String {
     let mut html = String::new();
     if scenario.faults.is_empty() {
         html.push_str("<p>The scenario names no fault.</p>\n");
@@ -101,7 +101,7 @@ pub(super) fn list(scenario: &Scenario, recording: &Recording, timeline: &Timeli
             };
             writeln!(
                 html,
-                "<li><span class=\"when\">From {} {until}</span> {}.</li>",
+                "<li><span class=\"when\">From {} {until}:</span> {}.</li>",
                 seconds(fault.at_us),
                 Escaped(&words::verb(scenario, &fault.verb)),
             )
@@ -132,17 +132,17 @@ pub(super) fn list(scenario: &Scenario, recording: &Recording, timeline: &Timeli
         seconds(scenario.settle_us),
     )
     .expect("text takes all");
-    if !recording.bands.is_empty() {
-        html.push_str(&bands(scenario, recording, timeline));
+    if !timeline.bands.is_empty() {
+        html.push_str(&bands(scenario, timeline));
     }
     html
 }
 
-fn bands(scenario: &Scenario, recording: &Recording, timeline: &Timeline) -> String {
+fn bands(scenario: &Scenario, timeline: &Timeline) -> String {
     let mut html = String::from(
         "<details><summary>As they happened</summary>\n<div class=\"scroll\"><table>\n<thead><tr><th class=\"n\">Fault</th><th class=\"n\">From</th><th class=\"n\">Until</th><th>What</th><th>Nodes</th></tr></thead>\n<tbody>\n",
     );
-    for band in recording.bands.iter().take(MAX_LISTED) {
+    for band in timeline.bands.iter().take(MAX_LISTED) {
         let nodes = if band.nodes.is_empty() {
             "all".to_owned()
         } else {
@@ -160,7 +160,7 @@ fn bands(scenario: &Scenario, recording: &Recording, timeline: &Timeline) -> Str
         .expect("text takes all");
     }
     html.push_str("</tbody></table></div>\n");
-    left_out(&mut html, recording.bands.len(), "rows");
+    left_out(&mut html, timeline.bands.len(), "rows");
     html.push_str("</details>\n");
     html
 }

@@ -110,7 +110,7 @@ pub(super) fn legend() -> String {
     let mut entry = |text: &str, inner: &str| {
         write!(
             html,
-            r#"<li><svg role="img" aria-label="{text}" width="56" height="{LANE}">{inner}</svg><span>{text}</span></li>"#
+            r#"<li><svg role="img" aria-label="{text}" width="56" height="24" viewBox="0 8 56 24">{inner}</svg><span>{text}</span></li>"#
         )
         .expect("text takes all");
         html.push('\n');
@@ -139,10 +139,13 @@ pub(super) fn legend() -> String {
         "Several states, each too brief to draw",
         &sample(Look::Many(2)),
     );
-    entry("Nothing shown: not known here, or the node is down", "");
+    entry(
+        "Nothing shown: not known here, or the node is down",
+        r#"<line class="lane" x1="0" x2="100%" y1="31.5" y2="31.5"/>"#,
+    );
     entry(
         "Cut off, held or down; the number is the fault's",
-        r#"<rect class="shade" width="100%" height="32"/><text class="tag" x="3" y="9">1</text>"#,
+        r#"<rect class="shade" y="8" width="100%" height="24"/><text class="tag" x="3" y="18">1</text>"#,
     );
     entry(
         "Everything is mended",
@@ -161,9 +164,9 @@ fn sample(look: Look) -> String {
 /// Nothing is drawn narrower, in percent: about a pixel.
 const LEAST_WIDTH: f64 = 0.12;
 /// In pixels.
-const ROOM_FOR_SHAPE: f64 = 26.0;
+const ROOM_FOR_SHAPE: f64 = 20.0;
 /// In pixels.
-const ROOM_FOR_CLOCK: f64 = 46.0;
+const ROOM_FOR_CLOCK: f64 = 36.0;
 
 #[cfg(test)]
 mod tests {

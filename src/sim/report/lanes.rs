@@ -4,145 +4,17 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::lamp::{self, LANE};
-use super::markup::{Escaped, Short, shortened};
+use super::markup::{Escaped, Short, middle_out, shortened};
 use super::segments::{Look, Segment, exact, merged};
 use super::timeline::Timeline;
 use super::words::{self, bare_seconds, counted, seconds};
 use crate::proto::Freshness;
-use crate::sim::{LampStep, MAX_LINES};
-
-/// A group of lanes for each lamp.
-pub(super) fn charts(timeline: &Timeline) -> String {
-    let recording = timeline.recording;
-    if recording.lamps.is_empty() {
-        return "<h3>Lamps</h3>\n<p class=\"none\">No lamp was recorded.</p>\n".to_owned();
-    }
-    let nodes = drawn_nodes(timeline);
-    let lanes = Lanes::of(timeline, &nodes);
-    let mut html = String::new();
-    for (lamp, name) in recording.lamps.iter().enumerate().take(MAX_LAMPS) {
-        let left = names(timeline, &nodes);
-        let mut svg = String::new();
-        for (at, node) in nodes.iter().enumerate() {
-            write!(
-                svg,
-                r#"<svg y="{}" width="100%" height="{LANE}">"#,
-                at as u32 * LANE
-            )
-            .expect("text takes all");
-            shades(
-                timeline,
-                *node,
-                at.checked_sub(1).map(|before| nodes[before]),
-                &mut svg,
-            );
-            for segment in lanes.of_lamp(lamp, at) {
-                draw(timeline, segment, &mut svg);
-            }
-            svg.push_str(r#"<line class="lane" x1="0" x2="100%" y1="31.5" y2="31.5"/></svg>"#);
-        }
-        let heading = format!("Lamp {}", shortened(name, 60));
-        let label = format!(
-            "{heading} as {} showed it over time. The table of lamps sums it up.",
-            counted(nodes.len() as u64, "node", "nodes"),
-        );
-        html.push_str(&timeline.row(&heading, &left, &label, nodes.len() as u32 * LANE, &svg));
-    }
-    html
-}
-
-/// What the lanes leave out, and their sums as a table.
-pub(super) fn notes(timeline: &Timeline) -> String {
-    let recording = timeline.recording;
-    if recording.lamps.is_empty() {
-        return String::new();
-    }
-    let nodes = drawn_nodes(timeline);
-    let lanes = Lanes::of(timeline, &nodes);
-    let mut html = String::new();
-    let mut note = |text: String| {
-        writeln!(html, "<p class=\"note\">{text}</p>").expect("text takes all");
-    };
-    let all = timeline.scenario.nodes.len();
-    if nodes.len() < all {
-        note(format!(
-            "{} of {} nodes are drawn: those with faults of their own, then the first.",
-            nodes.len(),
-            words::count(all as u64)
-        ));
-    }
-    if recording.lamps.len() > MAX_LAMPS {
-        let rest: Vec<String> = recording.lamps[MAX_LAMPS..]
-            .iter()
-            .take(8)
-            .map(|name| shortened(name, 60))
-            .collect();
-        let more = recording.lamps.len() - MAX_LAMPS - rest.len();
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        note(format!(
-            "Recorded but not drawn: {}{more}.",
-            Escaped(&rest.join(", "))
-        ));
-    }
-    if let Some(us) = lanes.cut_off_us {
-        note(format!(
-            "The lanes end at {}: only {} changes are recorded.",
-            seconds(us),
-            words::count(MAX_LINES as u64)
-        ));
-    }
-    if lanes.cell_us > timeline.scale.end_us / COLUMNS + 1 {
-        note(format!(
-            "There are many changes: what lasted less than {} is drawn together.",
-            seconds(lanes.cell_us)
-        ));
-    }
-    html.push_str(&table(timeline, &nodes, &lanes));
-    html
-}
-
-/// How long each node showed a lamp how.
-fn table(timeline: &Timeline, nodes: &[usize], lanes: &Lanes) -> String {
-    let mut html = String::from(
-        "<details><summary>The lamps as a table</summary>\n<div class=\"scroll\"><table>\n<thead><tr><th>Lamp</th><th>Node</th><th class=\"n\">Live (s)</th><th class=\"n\">Stale (s)</th><th class=\"n\">Gone (s)</th><th class=\"n\">Nothing (s)</th><th class=\"n\">Changes</th><th>At the end</th></tr></thead>\n<tbody>\n",
-    );
-    for (lamp, name) in timeline.recording.lamps.iter().enumerate().take(MAX_LAMPS) {
-        for (at, node) in nodes.iter().enumerate() {
-            let segments = &lanes.exact[lamp * nodes.len() + at];
-            let sum = |wanted: &dyn Fn(Look) -> bool| {
-                let all = segments.iter().filter(|segment| wanted(segment.look));
-                bare_seconds(all.map(Segment::length_us).sum())
-            };
-            let fresh = |freshness| move |look| matches!(look, Look::Shown(_, f) if f == freshness);
-            let last = segments
-                .last()
-                .map_or(Look::Nothing, |segment| segment.look);
-            writeln!(
-                html,
-                "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td></tr>",
-                Escaped(&shortened(name, 60)),
-                Escaped(&words::name(timeline.scenario, *node)),
-                sum(&fresh(Freshness::Live)),
-                sum(&fresh(Freshness::Stale)),
-                sum(&fresh(Freshness::Gone)),
-                sum(&|look| look == Look::Nothing),
-                words::count(segments.len().saturating_sub(1) as u64),
-                lamp::words(last),
-            )
-            .expect("text takes all");
-        }
-    }
-    html.push_str("</tbody></table></div>\n</details>\n");
-    html
-}
+use crate::sim::{Band, LampStep, MAX_LINES};
 
 /// The stretches of every lane that is drawn, lamp by lamp.
-struct Lanes {
-    nodes: usize,
+pub(super) struct Lanes<'a> {
+    timeline: &'a Timeline<'a>,
+    nodes: Vec<usize>,
     exact: Vec<Vec<Segment>>,
     drawn: Vec<Vec<Segment>>,
     /// What is shorter is drawn together.
@@ -151,8 +23,10 @@ struct Lanes {
     cut_off_us: Option<u64>,
 }
 
-impl Lanes {
-    fn of(timeline: &Timeline, nodes: &[usize]) -> Self {
+impl<'a> Lanes<'a> {
+    /// The lanes there is room for.
+    pub fn of(timeline: &'a Timeline<'a>) -> Self {
+        let nodes = drawn_nodes(timeline);
         let recording = timeline.recording;
         let lamps = recording.lamps.len().min(MAX_LAMPS);
         let mut steps: Vec<Vec<&LampStep>> = vec![Vec::new(); lamps * nodes.len()];
@@ -177,7 +51,8 @@ impl Lanes {
             cell_us *= 2;
         };
         Self {
-            nodes: nodes.len(),
+            timeline,
+            nodes,
             exact,
             drawn,
             cell_us,
@@ -185,8 +60,133 @@ impl Lanes {
         }
     }
 
-    fn of_lamp(&self, lamp: usize, at: usize) -> &[Segment] {
-        &self.drawn[lamp * self.nodes + at]
+    /// A group of lanes for each lamp.
+    pub fn charts(&self) -> String {
+        let (timeline, nodes) = (self.timeline, &self.nodes);
+        let recording = timeline.recording;
+        if recording.lamps.is_empty() {
+            return "<h3>Lamps</h3>\n<p class=\"none\">No lamp was recorded.</p>\n".to_owned();
+        }
+        let mut html = String::new();
+        for (lamp, name) in recording.lamps.iter().enumerate().take(MAX_LAMPS) {
+            let left = names(timeline, nodes);
+            let mut svg = String::new();
+            for (at, node) in nodes.iter().enumerate() {
+                write!(
+                    svg,
+                    r#"<svg y="{}" width="100%" height="{LANE}">"#,
+                    at as u32 * LANE
+                )
+                .expect("text takes all");
+                shades(
+                    timeline,
+                    *node,
+                    at.checked_sub(1).map(|before| nodes[before]),
+                    &mut svg,
+                );
+                for segment in &self.drawn[lamp * nodes.len() + at] {
+                    draw(timeline, segment, &mut svg);
+                }
+                svg.push_str(r#"<line class="lane" x1="0" x2="100%" y1="31.5" y2="31.5"/></svg>"#);
+            }
+            let heading = format!("Lamp {}", shortened(name, 60));
+            let label = format!(
+                "{heading} as {} showed it over time. The table of lamps sums it up.",
+                counted(nodes.len() as u64, "node", "nodes"),
+            );
+            html.push_str(&timeline.row(&heading, &left, &label, nodes.len() as u32 * LANE, &svg));
+        }
+        html
+    }
+
+    /// What the lanes leave out, and their sums as a table.
+    pub fn notes(&self) -> String {
+        let (timeline, nodes) = (self.timeline, &self.nodes);
+        let recording = timeline.recording;
+        if recording.lamps.is_empty() {
+            return String::new();
+        }
+        let mut html = String::new();
+        let mut note = |text: String| {
+            writeln!(html, "<p class=\"note\">{text}</p>").expect("text takes all");
+        };
+        let all = timeline.scenario.nodes.len();
+        if nodes.len() < all {
+            note(format!(
+                "{} of {} nodes are drawn: those with faults of their own, then the first.",
+                nodes.len(),
+                words::count(all as u64)
+            ));
+        }
+        if recording.lamps.len() > MAX_LAMPS {
+            let rest: Vec<String> = recording.lamps[MAX_LAMPS..]
+                .iter()
+                .take(8)
+                .map(|name| shortened(name, 60))
+                .collect();
+            let more = recording.lamps.len() - MAX_LAMPS - rest.len();
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            note(format!(
+                "Recorded but not drawn: {}{more}.",
+                Escaped(&rest.join(", "))
+            ));
+        }
+        if let Some(us) = self.cut_off_us {
+            note(format!(
+                "The lanes end at {}: only {} changes are recorded.",
+                seconds(us),
+                words::count(MAX_LINES as u64)
+            ));
+        }
+        if self.cell_us > timeline.scale.end_us / COLUMNS + 1 {
+            note(format!(
+                "There are many changes: what lasted less than {} is drawn together.",
+                seconds(self.cell_us)
+            ));
+        }
+        html.push_str(&self.table());
+        html
+    }
+
+    /// How long each node showed a lamp how.
+    fn table(&self) -> String {
+        let (timeline, nodes) = (self.timeline, &self.nodes);
+        let mut html = String::from(
+            "<details><summary>The lamps as a table</summary>\n<div class=\"scroll\"><table>\n<thead><tr><th>Lamp</th><th>Node</th><th class=\"n\">Live (s)</th><th class=\"n\">Stale (s)</th><th class=\"n\">Gone (s)</th><th class=\"n\">Nothing (s)</th><th class=\"n\">Changes</th><th>At the end</th></tr></thead>\n<tbody>\n",
+        );
+        for (lamp, name) in timeline.recording.lamps.iter().enumerate().take(MAX_LAMPS) {
+            for (at, node) in nodes.iter().enumerate() {
+                let segments = &self.exact[lamp * nodes.len() + at];
+                let sum = |wanted: &dyn Fn(Look) -> bool| {
+                    let all = segments.iter().filter(|segment| wanted(segment.look));
+                    bare_seconds(all.map(Segment::length_us).sum())
+                };
+                let fresh =
+                    |freshness| move |look| matches!(look, Look::Shown(_, f) if f == freshness);
+                let last = segments
+                    .last()
+                    .map_or(Look::Nothing, |segment| segment.look);
+                writeln!(
+                html,
+                "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td></tr>",
+                Escaped(&shortened(name, 60)),
+                Escaped(&words::name(timeline.scenario, *node)),
+                sum(&fresh(Freshness::Live)),
+                sum(&fresh(Freshness::Stale)),
+                sum(&fresh(Freshness::Gone)),
+                sum(&|look| look == Look::Nothing),
+                words::count(segments.len().saturating_sub(1) as u64),
+                lamp::words(last),
+            )
+            .expect("text takes all");
+            }
+        }
+        html.push_str("</tbody></table></div>\n</details>\n");
+        html
     }
 }
 
@@ -196,8 +196,7 @@ fn drawn_nodes(timeline: &Timeline) -> Vec<usize> {
     let mut nodes = BTreeSet::new();
     nodes.extend(timeline.broken_node);
     // A cut of half the mesh says nothing about any single node.
-    let bands = timeline.recording.bands.iter();
-    for band in bands.filter(|band| band.cut && band.nodes.len() <= MAX_NODES / 3) {
+    for band in (timeline.cuts()).filter(|band| band.nodes.len() <= MAX_NODES / 3) {
         for node in &band.nodes {
             if nodes.len() < MAX_NODES * 2 / 3 && *node < all {
                 nodes.insert(*node);
@@ -218,8 +217,9 @@ fn names(timeline: &Timeline, nodes: &[usize]) -> String {
         let name = words::name(timeline.scenario, *node);
         write!(
             html,
-            "<li style=\"height:{LANE}px\" title=\"{0}\">{0}</li>",
-            Escaped(&name)
+            "<li style=\"height:{LANE}px\" title=\"{}\">{}</li>",
+            Escaped(&name),
+            Escaped(&middle_out(&name, MAX_NAME)),
         )
         .expect("text takes all");
     }
@@ -230,9 +230,8 @@ fn names(timeline: &Timeline, nodes: &[usize]) -> String {
 /// Where this node was cut off or down. Faults are numbered where the lane above does not say the same.
 fn shades(timeline: &Timeline, node: usize, above: Option<usize>, svg: &mut String) {
     let concerning = |node: usize| {
-        let cuts = timeline.recording.bands.iter().filter(|band| band.cut);
-        timeline
-            .shades(cuts.filter(move |band| band.nodes.is_empty() || band.nodes.contains(&node)))
+        let concerns = move |band: &&Band| band.nodes.is_empty() || band.nodes.contains(&node);
+        timeline.shades(timeline.cuts().filter(concerns))
     };
     let above: BTreeSet<(u64, BTreeSet<usize>)> = above
         .map(concerning)
@@ -284,5 +283,7 @@ const MAX_SEGMENTS: usize = 5_000;
 const COLUMNS: u64 = 960;
 /// The width of a chart in pixels on a phone, where it is scrolled: what has room there has room anywhere.
 const NOMINAL_WIDTH: f64 = 640.0;
+/// Characters of a node's name beside its lane.
+const MAX_NAME: usize = 14;
 /// For a number, in percent of the width.
 const LEAST_ROOM: f64 = 2.0;

@@ -41,6 +41,18 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
     short
 }
 
+/// At most `most` characters of a name: names of many nodes often differ at their ends only.
+pub(super) fn middle_out(name: &str, most: usize) -> String {
+    let all = name.chars().count();
+    if all <= most {
+        return name.to_owned();
+    }
+    let tail = most / 2;
+    let head = most - 1 - tail;
+    let (begin, end) = (name.chars().take(head), name.chars().skip(all - tail));
+    begin.chain(['…']).chain(end).collect()
+}
+
 /// A number in an attribute: two digits after the point, without idle zeros.
 pub(super) struct Short(pub f64);
 
@@ -48,5 +60,17 @@ impl fmt::Display for Short {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format!("{:.2}", self.0);
         f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_keep_both_ends() {
+        assert_eq!(middle_out("berlin", 6), "berlin");
+        assert_eq!(middle_out("office-north-0004", 10), "offi…-0004");
+        assert_eq!(shortened("office-north-0004", 10), "office-no…");
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn page(scenario: &Scenario, outcome: &Outcome, recording: &Recording
     }
 
     let figures_of = &outcome.figures;
-    html.push_str("<h2>How fast</h2>\n<div class=\"pair\">\n");
+    html.push_str("<h2>How fast</h2>\n<p class=\"note\">Times are counted in steps of at most a sixteenth of their value.</p>\n<div class=\"pair\">\n");
     html.push_str(&cdf::chart(
         "Time to be seen",
         "From a write until another node knows it, cuts and crashes included.",
@@ -77,7 +77,7 @@ pub(super) fn page(scenario: &Scenario, outcome: &Outcome, recording: &Recording
         &figures_of.nodes,
     ));
     html.push_str("</div>\n<h2>Faults</h2>\n");
-    html.push_str(&faults::list(scenario, recording, &timeline));
+    html.push_str(&faults::list(scenario, &timeline));
     html.push_str("<h2>Figures</h2>\n");
     html.push_str(&figures::table(scenario, outcome, recording));
     html.push_str("<h3>Nodes</h3>\n");
@@ -232,7 +232,7 @@ fn setting(scenario: &Scenario) -> String {
 fn footer(outcome: &Outcome, recording: &Recording) -> String {
     let left_out = match recording.left_out {
         0 => String::new(),
-        left_out => format!(" ({} left out)", counted(left_out, "line", "lines")),
+        left_out => format!(" ({} more left out)", count(left_out)),
     };
     format!(
         "<footer>\n<p>Trace hash <code>{}</code></p>\n<p>Beside this page: <code>result.json</code>, <code>trace.ndjson</code> with {}{left_out}, <code>metrics.csv</code>.</p>\n</footer>\n",

@@ -61,23 +61,42 @@ impl LogScale {
         (at / decades * 100.0).clamp(0.0, 100.0)
     }
 
-    /// The times to draw a line at, and whether to write them.
-    pub fn ticks(self) -> Vec<(u64, bool)> {
+    /// The times to draw a line at.
+    pub fn ticks(self) -> Vec<LogTick> {
         let decades = self.until - self.from;
         let mut ticks = Vec::new();
         for exponent in self.from..=self.until {
             let decade = 10_u64.saturating_pow(exponent);
             // Beyond five decades the numbers would touch on a phone.
             let every = decades.div_ceil(5);
-            ticks.push((decade, (exponent - self.from).is_multiple_of(every)));
+            ticks.push(LogTick {
+                us: decade,
+                decade: true,
+                written: (exponent - self.from).is_multiple_of(every),
+            });
             if exponent < self.until {
                 for digit in 2..10 {
-                    ticks.push((decade * digit, decades == 1 && matches!(digit, 2 | 5)));
+                    ticks.push(LogTick {
+                        us: decade * digit,
+                        decade: false,
+                        written: decades == 1 && matches!(digit, 2 | 5),
+                    });
                 }
             }
         }
         ticks
     }
+}
+
+/// A line of a logarithmic axis.
+#[derive(Clone, Copy)]
+pub(super) struct LogTick {
+    /// Where.
+    pub us: u64,
+    /// Whether it is a power of ten.
+    pub decade: bool,
+    /// Whether there is room for its number.
+    pub written: bool,
 }
 
 #[cfg(test)]
@@ -103,7 +122,7 @@ mod tests {
                 (0.0..=100.0).contains(&from) && from <= until,
                 "{least} {most}"
             );
-            assert!(scale.ticks().iter().filter(|tick| tick.1).count() >= 2);
+            assert!(scale.ticks().iter().filter(|tick| tick.written).count() >= 2);
             assert!(most == 0 || until < 100.0 || most.is_power_of_two() || most == 1_000);
         }
     }

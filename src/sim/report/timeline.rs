@@ -1,12 +1,13 @@
 //! Everything that is drawn over time: one box, one axis.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use super::lanes::Lanes;
 use super::markup::{Escaped, Short};
 use super::scale::{TimeScale, ticks};
 use super::words::{bare_seconds, seconds};
-use super::{divergence, faults, lanes};
+use super::{divergence, faults};
 use crate::sim::{Band, Outcome, Recording, Scenario, Verdict};
 
 /// What the charts over time have in common.
@@ -17,8 +18,11 @@ pub(super) struct Timeline<'a> {
     pub recording: &'a Recording,
     /// The axis.
     pub scale: TimeScale,
+    /// What was wrong, as far as it began before the run ended.
+    pub bands: Vec<&'a Band>,
     /// The different labels of bands, in the order of their first. A fault's number is its place here, from 1.
     pub labels: Vec<&'a str>,
+    numbers: BTreeMap<&'a str, usize>,
     /// When a promise was broken.
     pub broken_at_us: Option<u64>,
     /// At which node.
@@ -57,18 +61,24 @@ impl<'a> Timeline<'a> {
             None | Some(0) => scenario.ends_at_us().max(1),
             Some(end_us) => end_us,
         };
+        let bands: Vec<&Band> = (recording.bands.iter())
+            .filter(|band| band.from_us < end_us)
+            .collect();
         let mut labels = Vec::new();
-        let mut known = BTreeSet::new();
-        for band in &recording.bands {
-            if known.insert(band.label.as_str()) {
+        let mut numbers = BTreeMap::new();
+        for band in &bands {
+            numbers.entry(band.label.as_str()).or_insert_with(|| {
                 labels.push(band.label.as_str());
-            }
+                labels.len()
+            });
         }
         Self {
             scenario,
             recording,
             scale: TimeScale { end_us },
+            bands,
             labels,
+            numbers,
             broken_at_us,
             broken_node,
         }
@@ -80,10 +90,11 @@ impl<'a> Timeline<'a> {
             "<div class=\"timeline\" role=\"group\" aria-label=\"Charts over time\" tabindex=\"0\">\n<div class=\"wide\">\n",
         );
         html.push_str(&faults::chart(self));
-        html.push_str(&lanes::charts(self));
+        let lanes = Lanes::of(self);
+        html.push_str(&lanes.charts());
         html.push_str(&divergence::chart(self));
         html.push_str("</div>\n</div>\n");
-        html.push_str(&lanes::notes(self));
+        html.push_str(&lanes.notes());
         html
     }
 
@@ -102,17 +113,20 @@ impl<'a> Timeline<'a> {
         html
     }
 
-    /// The numbers of a band's fault, as in the list.
+    /// The number of a band's fault. The band is one of [`Self::bands`].
     pub fn number(&self, band: &Band) -> usize {
-        let place = self.labels.iter().position(|label| *label == band.label);
-        place.expect("labels are those of the bands") + 1
+        self.numbers[band.label.as_str()]
+    }
+
+    /// Those in which links were cut or held, or a node was down.
+    pub fn cuts(&self) -> impl Iterator<Item = &'a Band> {
+        self.bands.iter().copied().filter(|band| band.cut)
     }
 
     /// Some bands as stretches that do not touch: what is less than two pixels apart is one.
-    pub fn shades(&self, bands: impl Iterator<Item = &'a Band>) -> Vec<Shade> {
+    pub fn shades(&self, bands: impl IntoIterator<Item = &'a Band>) -> Vec<Shade> {
         let gap_us = self.scale.end_us / 480;
-        let mut bands: Vec<(u64, u64, usize)> = bands
-            .filter(|band| band.from_us < self.scale.end_us)
+        let mut bands: Vec<(u64, u64, usize)> = (bands.into_iter())
             .map(|band| {
                 let until_us = band.until_us.min(self.scale.end_us);
                 (band.from_us, until_us.max(band.from_us), self.number(band))

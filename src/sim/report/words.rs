@@ -134,13 +134,19 @@ pub(super) fn name(scenario: &Scenario, node: usize) -> String {
 pub(super) fn verb(scenario: &Scenario, verb: &Verb) -> String {
     let list = |some: &[usize]| nodes(scenario, some);
     match verb {
-        Verb::Partition(groups) => {
-            let groups: Vec<String> = groups.iter().map(|group| list(group)).collect();
-            format!("Partition: nothing passes between {}", groups.join(" | "))
+        Verb::Partition(sides) => {
+            let groups: Vec<String> = sides.iter().map(|group| list(group)).collect();
+            let named: usize = sides.iter().map(Vec::len).sum();
+            let others = if named < scenario.nodes.len() {
+                " | the others"
+            } else {
+                ""
+            };
+            format!("Partition: {}{others}", groups.join(" | "))
         }
         Verb::OneWay(from, to) => {
             format!(
-                "One-way cut: nothing passes from {} to {}",
+                "One way: nothing passes from {} to {}",
                 list(from),
                 list(to)
             )
