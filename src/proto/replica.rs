@@ -442,6 +442,11 @@ impl Replica {
         Some(summary(self.store.get(self.store.find(origin)?)))
     }
 
+    /// What is stored of one origin under one key, a tombstone included.
+    pub fn entry(&self, origin: ReplicaId, key: &Key) -> Option<&Entry> {
+        self.store.get(self.store.find(origin)?).map.get(key)
+    }
+
     /// The stored entries of one origin after `after`, tombstones included, in ascending seq.
     pub fn entries(&self, origin: ReplicaId, after: u64) -> Vec<(Key, Entry)> {
         let index = self.store.find(origin);

@@ -87,6 +87,7 @@ pub fn all_checkers() -> Vec<Box<dyn Checker>> {
         Box::new(checks::Quiet),
         Box::new(checks::Clocks::default()),
         Box::new(checks::Registers::default()),
+        Box::new(checks::Steady::default()),
         Box::new(checks::Lamps::default()),
         Box::new(checks::Deleted),
         Box::new(checks::Agreement::default()),

@@ -12,6 +12,7 @@ mod monotone;
 mod own;
 mod quiet;
 mod registers;
+mod steady;
 mod watch_sum;
 
 pub use agreement::Agreement;
@@ -27,4 +28,5 @@ pub use monotone::Monotone;
 pub use own::Own;
 pub use quiet::Quiet;
 pub use registers::Registers;
+pub use steady::Steady;
 pub use watch_sum::WatchSum;

@@ -10,7 +10,9 @@ mod node;
 mod queue;
 mod users;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -30,7 +32,7 @@ use crate::wire::{Frame, Identity, MeshId, MeshKey, Request, Response};
 pub use clock::EPOCH_MS;
 pub use log::{Log, Logged};
 pub use node::DiskState;
-pub(super) use users::device;
+pub(super) use users::{device, mailbox};
 
 use clock::Clock;
 use links::Links;
@@ -69,7 +71,12 @@ pub struct World {
     forged: u64,
     /// The longest that a message of gossip travelled from one node to the next, delays by `hold` left out.
     slowest_hop_us: u64,
+    /// What nodes show, as far as somebody asked since the event of this number: checkers all ask the same.
+    lists: RefCell<(u64, BTreeMap<(usize, SpaceId), Listed>)>,
 }
+
+/// Everything that a node shows in a space.
+pub type Listed = Rc<[Shown<Value>]>;
 
 /// Something happened to one replica.
 #[derive(Debug)]
@@ -234,6 +241,7 @@ impl World {
             mended: false,
             forged: 0,
             slowest_hop_us: 0,
+            lists: RefCell::default(),
             scenario: scenario.clone(),
         };
         if let Some(gossip) = &mut world.gossip {
@@ -600,12 +608,21 @@ impl World {
         self.logs.get(&(replica, incarnation))
     }
 
-    /// What a node shows in a space.
-    pub fn list(&self, node: usize, space: SpaceId) -> Vec<Shown<Value>> {
-        let now = self.now_of(node);
-        self.replica(node).map_or_else(Vec::new, |replica| {
-            replica.list(space, &Pattern::any(), now)
-        })
+    /// What a node shows in a space, with the ages as of what happened last anywhere.
+    pub fn list(&self, node: usize, space: SpaceId) -> Listed {
+        let (at, lists) = &mut *self.lists.borrow_mut();
+        if *at != self.figures.events {
+            *at = self.figures.events;
+            lists.clear();
+        }
+        let list = || {
+            let now = self.now_of(node);
+            self.replica(node).map_or_else(Vec::new, |replica| {
+                replica.list(space, &Pattern::any(), now)
+            })
+        };
+        let listed = lists.entry((node, space)).or_insert_with(|| list().into());
+        Rc::clone(listed)
     }
 
     /// How much faster a node's clocks run, in millionths.

@@ -99,7 +99,8 @@ fn roots_are_maps(world: &World) -> Result<(), Broken> {
 
 fn holding(world: &World, node: usize) -> Holding {
     let replica = world.replica(node).expect("only who is up is asked");
-    let maps = replica.maps().into_iter();
+    // An origin that was only heard of is no different from one that was not.
+    let maps = replica.maps().into_iter().filter(|map| map.head > 0);
     maps.map(|map| {
         let mut entries = replica.entries(map.replica, 0);
         entries.retain(|(_, entry)| !entry.is_tombstone());
@@ -109,15 +110,14 @@ fn holding(world: &World, node: usize) -> Holding {
 }
 
 fn view(world: &World, node: usize) -> View {
-    let spaces = [SpaceId::DEVICES, SpaceId::MAILBOXES].into_iter();
-    spaces
-        .flat_map(|space| {
-            world.list(node, space).into_iter().map(move |shown| {
-                let key = Key::new(space, shown.key).expect("it is shown under it");
-                (key, (shown.value, shown.freshness))
-            })
-        })
-        .collect()
+    let mut view = View::new();
+    for space in [SpaceId::DEVICES, SpaceId::MAILBOXES] {
+        for shown in world.list(node, space).iter() {
+            let key = Key::new(space, shown.key.clone()).expect("it is shown under it");
+            view.insert(key, (shown.value.clone(), shown.freshness));
+        }
+    }
+    view
 }
 
 fn devices(view: &View) -> View {

@@ -3,10 +3,12 @@
 use super::super::check::{Broken, Checker};
 use super::super::world::{Sent, Step, World};
 use super::moments::name_of;
-use crate::wire::{Answer, Body, Part};
+use crate::model::ReplicaId;
+use crate::wire::{Answer, Body, HeadInfo, Part, Request};
 
 /// `upto` is always the sender's own head, and `base` at least its watermark, else it is a reset; entries lie in
-/// between, in ascending order, none left out; nobody is sent what is its own.
+/// between, in ascending order, none left out; nobody is sent what is its own. And the heads that are told are
+/// the sender's own.
 #[derive(Debug, Default)]
 pub struct Emitted;
 
@@ -33,25 +35,49 @@ impl Checker for Emitted {
                         ));
                     }
                 }
-                Sent::Response { to, response } => {
-                    let Answer::Parts { parts, .. } = &response.answer else {
-                        continue;
-                    };
-                    for part in parts {
-                        let own = part.header.header().replica == *to;
-                        if own && !part.entries.is_empty() {
-                            return Err(Broken::at(step.node, "sent the asker its own entries"));
-                        }
-                        if !own {
-                            check_part(world, step.node, part)?;
-                        }
+                Sent::Response { to, response } => match &response.answer {
+                    Answer::Parts { parts, .. } => check_parts(world, step.node, *to, parts)?,
+                    Answer::Heads { heads, .. } => check_heads(world, step.node, heads)?,
+                    _ => {}
+                },
+                Sent::Request { request, .. } => {
+                    if let Request::Have(heads) = request.as_ref() {
+                        check_heads(world, step.node, heads)?;
                     }
                 }
-                Sent::Request { .. } => {}
             }
         }
         Ok(())
     }
+}
+
+fn check_heads(world: &World, node: usize, heads: &[HeadInfo]) -> Result<(), Broken> {
+    for info in heads {
+        let map = world
+            .replica(node)
+            .and_then(|replica| replica.map(info.replica));
+        let known = map.map(|map| (map.incarnation, map.head));
+        let told = (info.head.incarnation, info.head.seq);
+        if known.is_some_and(|known| known != told) {
+            let of = name_of(world, info.replica);
+            let text = format!("told that its head of {of} is {told:?}, it is {known:?}");
+            return Err(Broken::at(node, text));
+        }
+    }
+    Ok(())
+}
+
+fn check_parts(world: &World, node: usize, to: ReplicaId, parts: &[Part]) -> Result<(), Broken> {
+    for part in parts {
+        let own = part.header.header().replica == to;
+        if own && !part.entries.is_empty() {
+            return Err(Broken::at(node, "sent the asker its own entries"));
+        }
+        if !own {
+            check_part(world, node, part)?;
+        }
+    }
+    Ok(())
 }
 
 fn check_part(world: &World, node: usize, part: &Part) -> Result<(), Broken> {

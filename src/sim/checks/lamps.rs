@@ -56,8 +56,8 @@ impl Checker for Lamps {
             }
             if world.len() <= SMALL {
                 for space in [SpaceId::DEVICES, SpaceId::MAILBOXES] {
-                    for shown in world.list(reader, space) {
-                        self.look(world, reader, space, &shown)?;
+                    for shown in world.list(reader, space).iter() {
+                        self.look(world, reader, space, shown)?;
                     }
                 }
             } else {

@@ -50,7 +50,7 @@ impl Checker for Monotone {
         for node in 0..world.len() {
             let last = self.shown.entry((node, world.life(node))).or_default();
             for space in [SpaceId::DEVICES, SpaceId::MAILBOXES] {
-                for shown in world.list(node, space) {
+                for shown in world.list(node, space).iter() {
                     let key = Key::new(space, shown.key.clone()).expect("it is shown under it");
                     for one in &shown.contributions {
                         let now = (one.incarnation, one.seq);

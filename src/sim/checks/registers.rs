@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::check::{Broken, Checker};
-use super::super::world::World;
+use super::super::world::{World, mailbox};
 use super::moments::name_of;
 use crate::model::{Incarnation, ReplicaId, SpaceId, Value};
 use crate::proto::{Contribution, Shown};
 
 /// What is shown of a key with a latest writer never changes without a write, a clear, a departure or a held
 /// stamp's time: as long as the set of contributions is the same, so is the winner; and the winner is the
-/// greatest stamp among those that may win.
+/// greatest stamp among those that may win. And as long as anybody's value is held, the key is shown: a clear
+/// withdraws its own writer's value alone.
 #[derive(Debug, Default)]
 pub struct Registers {
     last: BTreeMap<(usize, Arc<str>), Seen>,
@@ -34,9 +35,10 @@ impl Checker for Registers {
             return Ok(());
         }
         for node in 0..world.len() {
-            for shown in world.list(node, SpaceId::MAILBOXES) {
-                self.look(world, node, &shown)?;
+            for shown in world.list(node, SpaceId::MAILBOXES).iter() {
+                self.look(world, node, shown)?;
             }
+            held_is_shown(world, node)?;
         }
         Ok(())
     }
@@ -84,6 +86,28 @@ impl Registers {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether every mailbox for which a value is held is shown.
+fn held_is_shown(world: &World, node: usize) -> Result<(), Broken> {
+    let Some(replica) = world.replica(node) else {
+        return Ok(());
+    };
+    let listed = world.list(node, SpaceId::MAILBOXES);
+    for key in (0..world.scenario().workload.shared_keys as u64).map(mailbox) {
+        let shown = listed.iter().any(|shown| *shown.key == *key.name());
+        let holder = (0..world.len())
+            .map(|origin| world.id(origin))
+            .find(|origin| {
+                let entry = replica.entry(*origin, &key);
+                entry.is_some_and(|entry| !entry.is_tombstone())
+            });
+        if let (false, Some(origin)) = (shown, holder) {
+            let text = format!("{key} is not shown, {} has a value", name_of(world, origin));
+            return Err(Broken::at(node, text));
+        }
+    }
+    Ok(())
 }
 
 fn dot(one: &Contribution<Value>) -> Dot {

@@ -67,8 +67,11 @@ impl Checker for WatchSum {
         }
         let listed: BTreeMap<String, (Value, Freshness)> = world
             .list(node, space)
-            .into_iter()
-            .map(|shown| (shown.key.to_string(), (shown.value, shown.freshness)))
+            .iter()
+            .map(|shown| {
+                let (key, value) = (shown.key.to_string(), shown.value.clone());
+                (key, (value, shown.freshness))
+            })
             .collect();
         if listed == *told {
             return Ok(());

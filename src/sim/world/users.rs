@@ -22,7 +22,7 @@ pub(in crate::sim) fn device(node: usize, number: u64) -> Key {
 }
 
 /// A mailbox that all nodes write.
-fn mailbox(number: u64) -> Key {
+pub(in crate::sim) fn mailbox(number: u64) -> Key {
     Key::new(SpaceId::MAILBOXES, format!("{number}@default")).expect("a short name")
 }
 
