@@ -82,7 +82,7 @@ fn list_shows_every_scenario() {
     let all: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let all = all.as_array().expect("an array");
     let wan = all.iter().find(|one| one["name"] == "slow-wan");
-    assert_eq!(wan.expect("it is there")["nodes"], 9);
+    assert_eq!(wan.expect("it is there")["nodes"], 6);
     assert!(all.len() >= 22);
 
     let folder = folder();
