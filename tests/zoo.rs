@@ -63,7 +63,11 @@ const ZOO: [Exhibit; 23] = [
         &["agreement"],
     ),
     exhibit(Fault::FutureStampAdopted, future_clock, &["clock"]),
-    exhibit(Fault::AcceptedByClock, future_clock, &["convergence"]),
+    exhibit(
+        Fault::AcceptedByClock,
+        future_clock,
+        &["convergence", "lamp"],
+    ),
     exhibit(Fault::SameIncarnation, restarts, &["own", "moment"]),
     exhibit(Fault::PendingAsHead, lossy, &["emitted"]),
     exhibit(Fault::RelayRenews, dying, &["lamp"]),
