@@ -30,7 +30,7 @@ pub enum Fault {
     /// missing (rule 4 of [`crate::crdt`]). What was lost is never asked for again: a phone's state stays
     /// wrong for ever.
     ///
-    /// Shown by `lossy`.
+    /// Shown by `overtaken`.
     CountsByGreatestSeq,
     /// Collecting tombstones does not raise the watermark (rule 6): who was away is sent a delta instead of a
     /// reset, and keeps lamps burning that were withdrawn meanwhile.
@@ -50,7 +50,7 @@ pub enum Fault {
     /// Entries of a delta that came too early are put into the map at once (rule 4): a copy that was never a
     /// true moment of its origin is shown.
     ///
-    /// Shown by `lossy`.
+    /// Shown by `overtaken`.
     ShownAboveHead,
     /// A reply that does not fit one part claims to be complete up to its last entry (rule 6): a `set_many` is
     /// seen in halves, and when its origin dies then, two nodes with equal heads differ for ever.
@@ -65,7 +65,7 @@ pub enum Fault {
     /// A reply claims to reach as far as the origin has signed, though the sender itself lacks some of it
     /// (rule 6): the asker takes what is missing for known.
     ///
-    /// Shown by `lossy`.
+    /// Shown by `overtaken`.
     UptoAboveOwnHead,
     /// A later life of an origin inherits the map of the one before (rule 1): after a restart phones show what
     /// they did before it, as live.
@@ -112,7 +112,7 @@ pub enum Fault {
     SameIncarnation,
     /// The end of a pending range is told to others as the head: nobody offers what is missing before it.
     ///
-    /// Shown by `lossy`.
+    /// Shown by `overtaken`.
     PendingAsHead,
     /// A part that somebody relays renews the lease of its origin: a dead server's lamps are live again.
     ///
