@@ -30,10 +30,11 @@ fn main() {
         let real = begun.elapsed().as_secs_f64();
         let virtual_s = outcome.figures.virtual_us as f64 / 1e6;
         println!(
-            "{name}: {virtual_s:.1} virtual s in {real:.2} s, {:.1} times real time; {} events; {} MiB resident at most; {:?}",
+            "{name}: {virtual_s:.1} virtual s in {real:.2} s, {:.1} times real time; {} events; {} MiB resident at most; trace {}; {:?}",
             virtual_s / real,
             outcome.figures.events,
             resident_mib(),
+            outcome.trace_hash,
             outcome.verdict,
         );
     }

@@ -160,3 +160,17 @@ fn the_program_uses_the_public_api_only() {
         Vec::<PathBuf>::new()
     );
 }
+
+/// Planted faults are for tests: the program is never built with any.
+#[test]
+fn the_program_has_no_planted_faults() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let text = fs::read_to_string(manifest).expect("the manifest can be read");
+    let features = text.split("[features]").nth(1).expect("it has features");
+    let features = features.split("\n[").next().expect("they end");
+    let naming: Vec<&str> = features
+        .lines()
+        .filter(|line| !line.starts_with('#') && line.contains("zoo"))
+        .collect();
+    assert_eq!(naming, ["zoo = [\"sim\"]"], "nothing turns `zoo` on");
+}

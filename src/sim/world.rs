@@ -72,11 +72,12 @@ pub struct World {
     /// The longest that a message of gossip travelled from one node to the next, delays by `hold` left out.
     slowest_hop_us: u64,
     /// What nodes show, as far as somebody asked since the event of this number: checkers all ask the same.
-    lists: RefCell<(u64, BTreeMap<(usize, SpaceId), Listed>)>,
+    lists: RefCell<(u64, Lists)>,
 }
 
 /// Everything that a node shows in a space.
 pub type Listed = Rc<[Shown<Value>]>;
+type Lists = BTreeMap<(usize, SpaceId), Listed>;
 
 /// Something happened to one replica.
 #[derive(Debug)]

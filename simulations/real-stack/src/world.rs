@@ -100,10 +100,7 @@ impl World {
     /// Nobody writes any more; demands that all nodes agree within the bound, and says how long they took.
     pub async fn agree(&mut self, when: &str) -> Duration {
         let start = Instant::now();
-        loop {
-            let Some(difference) = self.judge.difference(&self.nodes) else {
-                break;
-            };
+        while let Some(difference) = self.judge.difference(&self.nodes) {
             if start.elapsed() >= AGREEMENT {
                 self.judge.outcome.demand(false, || {
                     format!("{when}: no agreement within {AGREEMENT:?}: {difference}")

@@ -11,7 +11,8 @@ use crate::model::{Incarnation, Key, Policy, ReplicaId, SpaceId, Value};
 use crate::proto::{Contribution, Freshness, Shown};
 
 /// Lamp lie time is 0: nothing is shown live that its origin said in a life from which no news can have come
-/// for longer than a lease and one propagation; and nothing counts in an aggregate after `gone_after`.
+/// for longer than a lease and one propagation, nor what its origin overwrote that long ago; and nothing counts
+/// in an aggregate after `gone_after`.
 ///
 /// What news can have come: whoever is up has news of itself, and passes on all it has wherever messages pass.
 #[derive(Debug, Default)]
@@ -163,7 +164,11 @@ impl Lamps {
         // A clock that runs slow lets leases last longer.
         let rate = u64::try_from(1_000_000 + world.drift_ppm(reader).min(0)).unwrap_or(1);
         let allowed_us = lease_us * 1_000_000 / rate.max(1) + 2 * world.slowest_hop_us() + SLACK_US;
-        let age_us = now - news;
+        let over_us = overwritten_us(world, key, one).filter(|_| one.freshness == Freshness::Live);
+        let (age_us, why) = match over_us {
+            Some(at) if at < news => (now - at, "its origin has said something else"),
+            _ => (now - news, "no news of that life can have come"),
+        };
         if age_us <= allowed_us {
             return Ok(());
         }
@@ -171,8 +176,7 @@ impl Lamps {
         Err(Broken::at(
             reader,
             format!(
-                "shows what {} said of {key} as {}, though no news of that life can have come for {} ms; \
-                 {} ms are allowed",
+                "shows what {} said of {key} as {}, though {why} for {} ms; {} ms are allowed",
                 name_of(world, one.replica),
                 one.freshness,
                 age_us / 1_000,
@@ -180,6 +184,16 @@ impl Lamps {
             ),
         ))
     }
+}
+
+/// When its origin said something else of the key, if it has.
+fn overwritten_us(world: &World, key: &Key, one: &Contribution<Value>) -> Option<u64> {
+    let log = world.log(one.replica, one.incarnation)?;
+    let after = log
+        .entries
+        .partition_point(|logged| logged.entry.seq() <= one.seq);
+    let later = log.entries[after..].iter();
+    Some(later.into_iter().find(|logged| logged.key == *key)?.at_us)
 }
 
 /// The origins whose lamps are looked at.
