@@ -20,12 +20,20 @@ const DRIFT_US_PER_MS: i64 = 1;
 /// `asked − up` of any answer, since what answers a question was sent after it. The first of these two alone
 /// would believe a single stalled frame, so nothing is believed before the second is known: until then the
 /// lease is not *anchored* and the origin stands no better than suspect.
+///
+/// That it is alive is one thing, that we have all it said another: a value is live only while both are proved.
+/// A *claim* is a moment and the origin's head then; once our head reaches it, what we hold was complete at
+/// that moment.
 #[derive(Debug, Clone)]
 pub(super) struct Lease {
     /// When this life was first heard of.
     known_at: i64,
     /// When it was last alive, as far as is proved.
     alive_at: Option<i64>,
+    /// When what we hold of it was last complete, as far as is proved.
+    complete_at: Option<i64>,
+    /// The latest moment, and its head then, that we have not caught up with.
+    claim: Option<(i64, u64)>,
     /// Estimated `sent − up`, in µs, and when it was last adjusted, in ms.
     offset: Option<(i64, i64)>,
     anchored: bool,
@@ -63,6 +71,8 @@ impl Lease {
         Self {
             known_at: now,
             alive_at: None,
+            complete_at: None,
+            claim: None,
             offset: None,
             anchored: false,
             beat: 0,
@@ -71,19 +81,35 @@ impl Lease {
         }
     }
 
-    /// A signed frame of this life arrived, newer than all before it.
-    pub(super) fn renew(&mut self, now: i64, up: i64, beat: i64) {
+    /// A signed frame of this life arrived, newer than all before it, made when its head was `head`.
+    pub(super) fn renew(&mut self, now: i64, up: i64, beat: i64, head: u64) {
         self.beat = beat;
         let most = now.saturating_sub(up).saturating_mul(1000);
         let offset = self.offset_at(now).map_or(most, |offset| offset.min(most));
         self.offset = Some((offset, now));
         if self.anchored {
             let sent = (offset / 1000).saturating_add(up).min(now);
-            self.prove(if planted(Fault::OldBeatRenews) {
+            let sent = if planted(Fault::OldBeatRenews) {
                 now
             } else {
                 sent
-            });
+            };
+            self.prove(sent);
+            self.claim(sent, head);
+        }
+    }
+
+    /// At that moment its head was `head`.
+    pub(super) fn claim(&mut self, at: i64, head: u64) {
+        if self.claim.is_none_or(|(latest, _)| at >= latest) {
+            self.claim = Some((at, head));
+        }
+    }
+
+    /// All it wrote up to `head` is here.
+    pub(super) fn caught_up(&mut self, head: u64) {
+        if let Some((at, _)) = self.claim.take_if(|(_, claimed)| *claimed <= head) {
+            self.complete_at = Some(self.complete_at.map_or(at, |known| known.max(at)));
         }
     }
 
@@ -123,16 +149,23 @@ impl Lease {
         (now - self.alive_at.unwrap_or(self.known_at)).max(0)
     }
 
+    /// How long ago what we hold of it was last complete, or it was first heard of when that is not known.
+    pub(super) fn value_age(&self, now: i64) -> i64 {
+        let complete = now - self.complete_at.unwrap_or(self.known_at);
+        complete.max(self.age(now))
+    }
+
     /// How long ago it was last alive, when that is proved.
     pub(super) fn proved_age(&self, now: i64) -> Option<i64> {
         self.anchored.then(|| self.age(now))
     }
 
-    /// What to tell others: only what is proved.
+    /// What to tell others: when it was last alive and what we hold of it complete, as far as is proved.
     pub(super) fn alive(&self, now: i64) -> Option<Alive> {
-        let age_ms = u64::try_from(self.proved_age(now)?).ok()?;
+        let complete_at = self.complete_at.filter(|_| self.anchored)?;
+        let age_ms = u64::try_from((now - complete_at).max(0)).ok()?;
         let (offset, _) = self.offset?;
-        let up_ms = u64::try_from(self.alive_at? - offset / 1000).unwrap_or_default();
+        let up_ms = u64::try_from(complete_at - offset / 1000).unwrap_or_default();
         Some(Alive { age_ms, up_ms })
     }
 
@@ -150,7 +183,7 @@ impl Lease {
             Standing::Alive
         } else if age >= gone {
             Standing::Gone
-        } else if age >= stale || !self.anchored {
+        } else if self.value_age(now) >= stale || !self.anchored {
             Standing::Suspect
         } else {
             Standing::Alive
@@ -161,12 +194,14 @@ impl Lease {
     pub(super) fn next_change(&self, now: i64, spans: &Spans) -> Option<i64> {
         let (stale, gone) = self.spans(spans);
         let since = self.alive_at.unwrap_or(self.known_at);
-        [since.saturating_add(stale), since.saturating_add(gone)]
+        let complete = self.complete_at.unwrap_or(self.known_at).min(since);
+        [complete.saturating_add(stale), since.saturating_add(gone)]
             .into_iter()
             .find(|at| *at > now)
     }
 
-    fn spans(&self, spans: &Spans) -> (i64, i64) {
+    /// How long it is believed, and how long until it is gone.
+    pub(super) fn spans(&self, spans: &Spans) -> (i64, i64) {
         let stale = spans.stale.max(self.beat.saturating_mul(3));
         (stale, spans.gone.max(stale))
     }
@@ -188,6 +223,17 @@ const SLACK_US: i64 = 100_000;
 mod tests {
     use super::*;
 
+    fn heard(lease: &mut Lease, now: i64, up: i64, beat: i64) {
+        lease.renew(now, up, beat, 0);
+        lease.caught_up(0);
+    }
+
+    fn answered(lease: &mut Lease, now: i64, asked: i64, age: i64, up: i64, own_answer: bool) {
+        lease.anchor(now, asked, age, up, own_answer);
+        lease.claim(asked - age, 0);
+        lease.caught_up(0);
+    }
+
     fn spans() -> Spans {
         Spans::new(&Timing::default())
     }
@@ -195,8 +241,8 @@ mod tests {
     #[test]
     fn silence_makes_suspect_and_then_gone() {
         let mut lease = Lease::new(0);
-        lease.anchor(10, 0, 0, 5_000, true);
-        lease.renew(1_000, 6_000, 1_000);
+        answered(&mut lease, 10, 0, 0, 5_000, true);
+        heard(&mut lease, 1_000, 6_000, 1_000);
         assert_eq!(lease.standing_at(3_900, &spans()), Standing::Alive);
         assert_eq!(lease.next_change(3_000, &spans()), Some(4_000));
         assert_eq!(lease.standing_at(4_000, &spans()), Standing::Suspect);
@@ -207,10 +253,10 @@ mod tests {
     #[test]
     fn old_beats_released_late_do_not_revive() {
         let mut lease = Lease::new(0);
-        lease.anchor(0, 0, 0, 0, true);
-        lease.renew(1_000, 1_000, 1_000);
+        answered(&mut lease, 0, 0, 0, 0, true);
+        heard(&mut lease, 1_000, 1_000, 1_000);
         for up in [2_000, 3_000, 4_000, 5_000] {
-            lease.renew(60_000, up, 1_000);
+            heard(&mut lease, 60_000, up, 1_000);
         }
         assert_eq!(lease.standing_at(60_000, &spans()), Standing::Gone);
         assert!(lease.age(60_000) >= 54_900, "{}", lease.age(60_000));
@@ -220,7 +266,7 @@ mod tests {
     #[test]
     fn a_first_frame_alone_is_not_believed() {
         let mut lease = Lease::new(0);
-        lease.renew(0, 1_000, 1_000);
+        heard(&mut lease, 0, 1_000, 1_000);
         assert_eq!(lease.standing_at(0, &spans()), Standing::Suspect);
         assert!(lease.wants_anchor(0, &spans()));
         assert!(
@@ -228,17 +274,17 @@ mod tests {
             "asks once per retry interval"
         );
         // A relay knows better: dead for 20 s, with its clock at 1,000.
-        lease.anchor(20, 10, 20_000, 1_000, false);
+        answered(&mut lease, 20, 10, 20_000, 1_000, false);
         assert_eq!(lease.standing_at(20, &spans()), Standing::Gone);
-        lease.renew(30, 900, 1_000);
+        heard(&mut lease, 30, 900, 1_000);
         assert_eq!(lease.standing_at(30, &spans()), Standing::Gone);
     }
 
     #[test]
     fn relayed_news_never_renews() {
         let mut lease = Lease::new(0);
-        lease.anchor(0, 0, 0, 0, true);
-        lease.anchor(20_000, 20_000, 0, 20_000, false);
+        answered(&mut lease, 0, 0, 0, 0, true);
+        answered(&mut lease, 20_000, 20_000, 0, 20_000, false);
         assert_eq!(lease.standing_at(20_000, &spans()), Standing::Gone);
     }
 
@@ -246,23 +292,28 @@ mod tests {
     #[test]
     fn a_machine_that_was_frozen_is_believed_again_once_it_answers() {
         let mut lease = Lease::new(0);
-        lease.anchor(0, 0, 0, 0, true);
-        lease.renew(1_000, 1_000, 1_000);
-        lease.renew(61_500, 1_500, 1_000);
+        answered(&mut lease, 0, 0, 0, 0, true);
+        heard(&mut lease, 1_000, 1_000, 1_000);
+        heard(&mut lease, 61_500, 1_500, 1_000);
         assert_eq!(lease.standing_at(61_500, &spans()), Standing::Gone);
         assert!(lease.wants_anchor(61_500, &spans()));
-        lease.anchor(61_520, 61_510, 0, 1_515, true);
-        lease.renew(62_500, 2_500, 1_000);
+        answered(&mut lease, 61_520, 61_510, 0, 1_515, true);
+        heard(&mut lease, 62_500, 2_500, 1_000);
         assert_eq!(lease.standing_at(63_000, &spans()), Standing::Alive);
     }
 
     #[test]
     fn a_slow_clock_is_followed() {
         let mut lease = Lease::new(0);
-        lease.anchor(0, 0, 0, 0, true);
+        answered(&mut lease, 0, 0, 0, 0, true);
         // 500 ppm slow: after 10,000 s its clock is 5 s behind.
         for second in 1..=10_000 {
-            lease.renew(second * 1_000, second * 1_000 - second / 2, 1_000);
+            heard(
+                &mut lease,
+                second * 1_000,
+                second * 1_000 - second / 2,
+                1_000,
+            );
         }
         assert_eq!(lease.standing_at(10_000_500, &spans()), Standing::Alive);
     }
@@ -270,9 +321,25 @@ mod tests {
     #[test]
     fn rare_beats_stretch_the_lease() {
         let mut lease = Lease::new(0);
-        lease.anchor(0, 0, 0, 0, true);
-        lease.renew(0, 0, 10_000);
+        answered(&mut lease, 0, 0, 0, 0, true);
+        heard(&mut lease, 0, 0, 10_000);
         assert_eq!(lease.standing_at(29_000, &spans()), Standing::Alive);
         assert_eq!(lease.standing_at(30_000, &spans()), Standing::Gone);
+    }
+
+    /// Its beats arrive, and say that it has written more; what it wrote does not.
+    #[test]
+    fn who_is_alive_but_not_caught_up_with_is_not_believed_for_long() {
+        let mut lease = Lease::new(0);
+        answered(&mut lease, 10, 0, 0, 0, true);
+        for second in 1..20 {
+            lease.renew(second * 1_000, second * 1_000, 1_000, 5);
+            lease.caught_up(4);
+        }
+        assert_eq!(lease.standing_at(2_900, &spans()), Standing::Alive);
+        assert_eq!(lease.standing_at(19_000, &spans()), Standing::Suspect);
+        assert_eq!(lease.value_age(19_000), 19_000);
+        lease.caught_up(5);
+        assert_eq!(lease.standing_at(19_000, &spans()), Standing::Alive);
     }
 }

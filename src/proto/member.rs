@@ -12,9 +12,9 @@ use crate::model::{Incarnation, NodeRecord, ReplicaId};
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Standing {
-    /// Heard of within its lease.
+    /// Heard of within its lease, and all it had written by then is here.
     Alive,
-    /// Silent for `stale_after`.
+    /// Silent for `stale_after`, or what it wrote has been missing here for as long.
     Suspect,
     /// Silent for `gone_after`, or it has left.
     Gone,

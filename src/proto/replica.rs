@@ -197,19 +197,25 @@ impl Replica {
     fn restand(&mut self, index: OriginIndex) {
         let mono = mono_ms(self.now);
         let origin = self.store.get_mut(index);
-        let mut standing = origin.lease.standing_at(mono, &self.spans);
-        // Who comes back has news. Until we have them, what we hold of it may be long over: it was shown as old
-        // and stays so. Who was believed all along stays believed, or every lost frame would blink.
-        let behind = origin.is_behind() || self.sync.lacks(origin.replica);
-        if standing == Standing::Alive && origin.lease.standing != standing && behind {
-            standing = Standing::Suspect;
-        }
+        origin.lease.caught_up(origin.map.head());
+        let standing = origin.lease.standing_at(mono, &self.spans);
         let due = origin
             .lease
             .next_change(mono, &self.spans)
             .unwrap_or(i64::MAX);
         self.leases_due = self.leases_due.min(due);
-        if standing != origin.lease.standing {
+        let mut changed = standing != origin.lease.standing;
+        if origin.previous.is_some() && !origin.previous_gone {
+            // An earlier life is not believed longer than a silent one.
+            let (_, gone) = origin.lease.spans(&self.spans);
+            let over = origin.previous_alive_at.saturating_add(gone);
+            origin.previous_gone = mono >= over;
+            changed |= origin.previous_gone;
+            if !origin.previous_gone {
+                self.leases_due = self.leases_due.min(over);
+            }
+        }
+        if changed {
             origin.lease.standing = standing;
             let keys = origin.keys();
             self.refresh(index, &keys);

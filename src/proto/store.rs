@@ -87,12 +87,6 @@ impl OriginState {
         }
     }
 
-    /// Whether it has signed more than is known of it.
-    pub(super) fn is_behind(&self) -> bool {
-        self.latest()
-            .is_some_and(|header| header.head() > self.head())
-    }
-
     /// What to tell others of it, a replica that is not our own.
     pub(super) fn head_info(&self, now: i64) -> HeadInfo {
         let mut head = self.head();
@@ -178,7 +172,7 @@ impl OriginState {
             None => old,
         };
         self.previous = (!overlaid.is_empty()).then_some(overlaid);
-        self.previous_alive_at = now - self.lease.age(now);
+        self.previous_alive_at = now - self.lease.value_age(now);
         self.pending.clear();
         self.tombstones.clear();
         self.lease = Lease::new(now);

@@ -171,11 +171,6 @@ impl Sync {
         }
     }
 
-    /// Whether somebody has more of `origin` than we do.
-    pub(super) fn lacks(&self, origin: ReplicaId) -> bool {
-        self.gaps.contains_key(&origin)
-    }
-
     /// `teller` has `wanted` of `origin`, and we do not.
     pub(super) fn want(&mut self, origin: ReplicaId, wanted: Head, teller: ReplicaId) {
         let room = self.gaps.len() < self.gap_limit || self.gaps.contains_key(&origin);

@@ -322,9 +322,9 @@ fn standing(
     let (mut standing, mut age) = if own {
         (Standing::Alive, 0)
     } else if origin.left() {
-        (Standing::Gone, origin.lease.age(now))
+        (Standing::Gone, origin.lease.value_age(now))
     } else {
-        (origin.lease.standing, origin.lease.age(now))
+        (origin.lease.standing, origin.lease.value_age(now))
     };
     let down = origin
         .record

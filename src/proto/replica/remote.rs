@@ -27,7 +27,9 @@ impl Replica {
         let origin = self.store.get_mut(index);
         if later && header.kind != Kind::Leave {
             let up = i64::try_from(header.up_ms).unwrap_or(i64::MAX / 4);
-            origin.lease.renew(mono, up, i64::from(header.beat_ms));
+            origin
+                .lease
+                .renew(mono, up, i64::from(header.beat_ms), header.head);
             if origin.lease.wants_anchor(mono, &self.spans) {
                 self.seek_anchor(from, header.replica);
             }
@@ -167,6 +169,11 @@ impl Replica {
             (Asked::Root(_), Answer::Equal) => {
                 self.counters.rounds_equal += 1;
                 self.ready = true;
+                if let Some(index) = self.store.find(from) {
+                    // Its own head was ours when we asked, and ours never goes back.
+                    let origin = self.store.get_mut(index);
+                    origin.lease.claim(asking.sent_at, origin.map.head());
+                }
             }
             (Asked::Root(root), Answer::Heads { heads, more }) => {
                 self.counters.rounds_unequal += 1;
@@ -282,6 +289,13 @@ impl Replica {
                 self.sync.want(info.replica, info.head, from);
             }
             let same_life = ours.head.incarnation == info.head.incarnation;
+            if let (Some(sent_at), true) = (answered, same_life && index != Store::OWN) {
+                let age = if info.replica == from { Some(0) } else { age };
+                if let Some(age) = age {
+                    let lease = &mut self.store.get_mut(index).lease;
+                    lease.claim(sent_at.saturating_sub(age), info.head.seq);
+                }
+            }
             if let (Some(sent_at), Some(alive), true) =
                 (answered, info.alive, same_life && index != Store::OWN)
             {
@@ -318,8 +332,15 @@ impl Replica {
         if origin.map.incarnation() != header.incarnation {
             return;
         }
+        if header.replica == from {
+            origin.lease.claim(sent_at, header.head);
+        }
         if let Some(alive) = part.alive.filter(|_| !origin.left()) {
             let bounded = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX / 4);
+            if let Some(upto) = part.upto {
+                let complete = sent_at.saturating_sub(bounded(alive.age_ms));
+                origin.lease.claim(complete, upto);
+            }
             origin.lease.anchor(
                 mono,
                 sent_at,
@@ -333,6 +354,7 @@ impl Replica {
             let up = i64::try_from(header.up_ms).unwrap_or(i64::MAX / 4);
             let lease = &mut self.store.get_mut(index).lease;
             lease.anchor(mono, mono, 0, up, true);
+            lease.claim(mono, 0);
             self.restand(index);
         }
         match self.sync.stage(from, part) {
