@@ -86,9 +86,20 @@ pub struct Incarnation(pub u64);
 
 impl Incarnation {
     /// A new life begun at `wall_ms` (ms since the Unix epoch), above `floor`.
+    ///
+    /// Under a clock that is behind the floor it is random, too: a clone of the machine starts from the same
+    /// floor, and must not begin the same life.
     pub fn start(wall_ms: u64, random: u16, floor: Incarnation) -> Self {
-        let wanted = (wall_ms.min((1 << 48) - 1) << 16) | u64::from(random);
-        Self(wanted.max(floor.0.saturating_add(1)))
+        const LAST_MS: u64 = (1 << 48) - 1;
+        let at = |ms: u64| Self((ms << 16) | u64::from(random));
+        let wanted = at(wall_ms.min(LAST_MS));
+        if wanted > floor {
+            wanted
+        } else if floor.0 >> 16 < LAST_MS {
+            at((floor.0 >> 16) + 1)
+        } else {
+            Self(floor.0.saturating_add(1))
+        }
     }
 }
 
@@ -141,10 +152,22 @@ mod tests {
         }
     }
 
+    /// A machine whose clock had been ahead was cloned, and both started anew in one and the same life.
+    #[test]
+    fn clones_under_a_clock_set_back_begin_lives_of_their_own() {
+        let floor = Incarnation::start(4_102_444_800_000, 7, Incarnation::default());
+        assert_ne!(
+            Incarnation::start(5, 1, floor),
+            Incarnation::start(5, 2, floor)
+        );
+    }
+
     #[test]
     fn a_start_under_a_clock_set_back_still_rises() {
         let first = Incarnation::start(1_000_000, 3, Incarnation::default());
         assert!(Incarnation::start(5, 0, first) > first);
+        let last = Incarnation(u64::MAX - 1);
+        assert!(Incarnation::start(5, 0, last) > last);
         assert!(Incarnation::start(1_000_001, 0, first) > first);
     }
 }

@@ -181,7 +181,8 @@ impl Lease {
         let age = self.age(now);
         if age >= gone && planted(Fault::GoneShownLive) {
             Standing::Alive
-        } else if age >= gone {
+        } else if age >= gone || (age >= stale && !self.anchored) {
+            // Heard of, and never proved to be alive: it may have died long before.
             Standing::Gone
         } else if self.value_age(now) >= stale || !self.anchored {
             Standing::Suspect

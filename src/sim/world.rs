@@ -461,6 +461,13 @@ impl World {
         if let Some(recorder) = &mut self.recorder {
             recorder.line(at_us, "report", &name, &format!("{report:?}"));
         }
+        if self.mended && matches!(report, Report::Fenced { .. }) {
+            // Its operator gives it a new life.
+            let life = self.nodes[node].life;
+            self.queue
+                .put(at_us + RESTARTED_US, Event::Stop(node, life));
+            self.queue.put(at_us + RESTARTED_US + 1, Event::Start(node));
+        }
         let reports = &mut self.nodes[node].reports;
         if reports.len() < MAX_REPORTS {
             reports.push((at_us, report));
@@ -573,15 +580,19 @@ impl World {
     }
 
     /// Whether frames and answers pass from one node to another at once: both up, connected, nothing blocking
-    /// or holding.
+    /// or holding. To one that stands still they do: they wait in its machine, and are read when it goes on.
     pub fn passes(&self, from: usize, to: usize) -> bool {
         self.nodes[from].replica.is_some()
             && self.nodes[to].replica.is_some()
             && self.nodes[from].paused == 0
-            && self.nodes[to].paused == 0
             && self.nodes[to].peers.get(&from) == Some(&self.nodes[from].life)
             && self.links.passes(from, to)
             && !self.links.holds(from, to)
+    }
+
+    /// Whether what is sent from one node to another waits until it is released.
+    pub fn holds(&self, from: usize, to: usize) -> bool {
+        self.links.holds(from, to)
     }
 
     /// The nodes that a node believes to be connected to.
@@ -686,6 +697,8 @@ impl World {
     }
 }
 
+/// After everything was mended, who finds itself fenced is started again after this long.
+const RESTARTED_US: u64 = 1_000_000;
 /// Reports kept per node; further ones are only recorded.
 const MAX_REPORTS: usize = 64;
 

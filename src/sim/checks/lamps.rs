@@ -18,11 +18,16 @@ use crate::proto::{Contribution, Freshness, Shown};
 #[derive(Debug, Default)]
 pub struct Lamps {
     /// By reader: the newest news of a life that can have reached it.
-    news: BTreeMap<usize, BTreeMap<(ReplicaId, Incarnation), u64>>,
+    news: BTreeMap<usize, News>,
+    /// What is on its way where messages are held, and arrives when they are released.
+    held: BTreeMap<(usize, usize), News>,
     /// When each reader started or woke.
     awake: BTreeMap<usize, (u32, u64)>,
     worst_us: u64,
 }
+
+/// When each life was last known.
+type News = BTreeMap<(ReplicaId, Incarnation), u64>;
 
 /// Everything is looked at in worlds of at most so many nodes; in larger ones, at a few origins' lamps.
 const SMALL: usize = 24;
@@ -89,6 +94,24 @@ impl Lamps {
                 self.news.entry(*origin).or_default().insert(life, now);
             }
         }
+        let pairs = (0..world.len()).flat_map(|from| world.peers(from).map(move |to| (from, to)));
+        let held = pairs.filter(|(from, to)| world.holds(*from, *to));
+        for (from, to) in held.collect::<Vec<_>>() {
+            let asleep = world.replica(from).is_none() || world.is_paused(from);
+            if let Some(told) = self.news.get(&from).filter(|_| !asleep).cloned() {
+                merge(self.held.entry((from, to)).or_default(), told);
+            }
+        }
+        let released: Vec<(usize, usize)> = self
+            .held
+            .keys()
+            .copied()
+            .filter(|(from, to)| !world.holds(*from, *to))
+            .collect();
+        for way in released {
+            let told = self.held.remove(&way).unwrap_or_default();
+            merge(self.news.entry(way.1).or_default(), told);
+        }
         let ways: Vec<(usize, usize)> = (0..world.len())
             .flat_map(|from| world.peers(from).map(move |to| (from, to)))
             .filter(|(from, to)| world.passes(*from, *to))
@@ -99,14 +122,7 @@ impl Lamps {
                 let Some(told) = self.news.get(from).cloned() else {
                     continue;
                 };
-                let known = self.news.entry(*to).or_default();
-                for (life, at) in told {
-                    let last = known.entry(life).or_default();
-                    if *last < at {
-                        *last = at;
-                        moved = true;
-                    }
-                }
+                moved |= merge(self.news.entry(*to).or_default(), told);
             }
             if !moved {
                 break;
@@ -184,6 +200,17 @@ impl Lamps {
             ),
         ))
     }
+}
+
+/// Takes what is newer; says whether anything was.
+fn merge(known: &mut News, told: News) -> bool {
+    let mut moved = false;
+    for (life, at) in told {
+        let last = known.entry(life).or_default();
+        moved |= *last < at;
+        *last = at.max(*last);
+    }
+    moved
 }
 
 /// When its origin said something else of the key, if it has.
