@@ -215,3 +215,64 @@ fn a_first_frame_is_shown_but_not_as_live() {
     let shown = reader.get(&key(1), at(2)).expect("it is there");
     assert_eq!(shown.freshness, presence_mesh::Freshness::Stale);
 }
+
+fn at_ms(ms: u64) -> Now {
+    Now {
+        mono: Duration::from_millis(ms),
+        wall_ms: 1_767_225_600_000 + ms,
+    }
+}
+
+/// Lets the replica's timer fire until it gives a question up; says when that was.
+fn gives_up(replica: &mut Replica) -> u64 {
+    let failed = replica.counters().requests_failed;
+    for _ in 0..1_000 {
+        let due = replica.poll_timeout().expect("there is always a next beat");
+        let due = u64::try_from(due.as_millis()).expect("a time");
+        replica.handle(Input::Timeout, at_ms(due));
+        if replica.counters().requests_failed > failed {
+            return due;
+        }
+    }
+    panic!("it never gives up");
+}
+
+/// A question that is lost keeps its peer busy for `retry`, then twice as long, and so on: a lossy path is not
+/// left idle, and a slow one is not asked the same again and again. An answer says how long to wait for the next.
+#[test]
+fn lost_questions_are_put_again_after_ever_longer_and_at_most_ten_seconds() {
+    let (mut sender, mut asker) = (replica(1), replica(2));
+    asker.handle(Input::PeerUp { peer: sender.id() }, at(0));
+    let (mut last, mut waits, mut now) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..6 {
+        last.push(question(&mut asker).expect("it asks at once").0);
+        let then = gives_up(&mut asker);
+        waits.push(then - now);
+        now = then;
+    }
+    assert_eq!(waits, [1_000, 2_000, 4_000, 8_000, 10_000, 10_000]);
+    last.push(question(&mut asker).expect("it asks at once").0);
+    let mut answer = |asker: &mut Replica, id, now| {
+        let (from, request) = (asker.id(), Request::Root(asker.digest()));
+        drain(&mut sender);
+        sender.handle(Input::Request { from, id, request }, now);
+        let response = drain(&mut sender)
+            .into_iter()
+            .find_map(|output| match output {
+                Output::Respond { response, .. } => Some(response),
+                _ => None,
+            })
+            .expect("every request is answered");
+        let from = sender.id();
+        asker.handle(Input::Response { from, id, response }, now);
+    };
+    // Too late: its peer is still busy with the next one.
+    answer(&mut asker, last[5], at_ms(now + 100));
+    assert!(question(&mut asker).is_none());
+    // In time, after 700 ms: the next may take twice as long, and the one after that one twice as long again.
+    answer(&mut asker, last[6], at_ms(now + 700));
+    question(&mut asker).expect("it lacks the node's record");
+    assert_eq!(gives_up(&mut asker), now + 700 + 1_400);
+    question(&mut asker).expect("it is still missing");
+    assert_eq!(gives_up(&mut asker), now + 700 + 1_400 + 2_800);
+}

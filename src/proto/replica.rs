@@ -155,10 +155,7 @@ impl Replica {
             self.gc_due = mono + GC_MS;
             self.collect_tombstones(mono);
         }
-        for (peer, id) in self.sync.overdue(mono) {
-            self.counters.requests_failed += 1;
-            self.sync.failed(peer, id);
-        }
+        self.counters.requests_failed += self.sync.give_up_overdue(mono);
         if !self.ready && mono >= self.alone_until && self.sync.peers().len() == 0 {
             self.ready = true;
         }

@@ -18,7 +18,7 @@ use crate::wire::{Digest, MAX_HEADS_PER_MESSAGE, Part, Request, Resume, Want};
 const MAX_WANTS: usize = 512;
 /// Peers remembered as having what is missing; further ones add nothing.
 const MAX_TELLERS: usize = 4;
-/// An unanswered question is given up after this many ms; the network layer usually says so earlier.
+/// An unanswered question is given up after this many ms at most; the network layer usually says so earlier.
 const GIVE_UP_MS: i64 = 10_000;
 
 /// The bookkeeping of anti-entropy.
@@ -38,6 +38,11 @@ pub(super) struct Sync {
 #[derive(Debug, Default)]
 struct Peer {
     asking: Option<Asking>,
+    /// How long a question to it may stay unanswered, in ms: twice what its last answer took, and twice as long
+    /// again after every one that did not come (as RFC 6298 has it), from `retry` to [`GIVE_UP_MS`]. While one
+    /// is out, nothing else is asked of it: a lost one must not keep a lossy path idle, nor a slow path be
+    /// asked the same again and again.
+    patience_ms: i64,
     /// Ask whether it has the same.
     root: bool,
     /// Ask for its heads after this replica.
@@ -46,6 +51,18 @@ struct Peer {
     offers: BTreeSet<ReplicaId>,
     /// Its wall clock less ours, in ms.
     skew_ms: Option<i64>,
+}
+
+impl Peer {
+    fn patience(&self, retry_ms: i64) -> i64 {
+        self.patience_ms.max(retry_ms).min(GIVE_UP_MS)
+    }
+
+    /// When the question that is out to it is given up.
+    fn due(&self, retry_ms: i64) -> Option<i64> {
+        let asking = self.asking.as_ref()?;
+        Some(asking.sent_at + self.patience(retry_ms))
+    }
 }
 
 /// A question that is out.
@@ -226,8 +243,17 @@ impl Sync {
         self.gaps.is_empty()
     }
 
+    /// The answer to question `id` has come from `peer`, which is free from now on.
+    pub(super) fn answered(&mut self, peer: ReplicaId, id: RequestId, now: i64) -> Option<Asking> {
+        let asking = self.over(peer, id)?;
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.patience_ms = (now - asking.sent_at) * 2;
+        }
+        Some(asking)
+    }
+
     /// The question `id` that is out to `peer`, which is free from now on.
-    pub(super) fn answered(&mut self, peer: ReplicaId, id: RequestId) -> Option<Asking> {
+    fn over(&mut self, peer: ReplicaId, id: RequestId) -> Option<Asking> {
         let peer_state = self.peers.get_mut(&peer)?;
         let asking = peer_state.asking.take_if(|asking| asking.id == id)?;
         if let Asked::Pull(origins) = &asking.what {
@@ -240,14 +266,12 @@ impl Sync {
         Some(asking)
     }
 
-    /// The question failed. What it asked for is asked of others first.
-    pub(super) fn failed(&mut self, peer: ReplicaId, id: RequestId) {
-        let Some(asking) = self.answered(peer, id) else {
-            return;
-        };
-        if let Asked::Pull(origins) = asking.what {
+    /// The question failed, and is returned. What it asked for is asked of others first.
+    pub(super) fn failed(&mut self, peer: ReplicaId, id: RequestId) -> Option<Asked> {
+        let asked = self.over(peer, id)?.what;
+        if let Asked::Pull(origins) = &asked {
             for origin in origins {
-                if let Some(gap) = self.gaps.get_mut(&origin)
+                if let Some(gap) = self.gaps.get_mut(origin)
                     && gap.tellers.len() > 1
                     && let Some(at) = gap.tellers.iter().position(|teller| *teller == peer)
                 {
@@ -256,6 +280,7 @@ impl Sync {
                 }
             }
         }
+        Some(asked)
     }
 
     pub(super) fn set_skew(&mut self, peer: ReplicaId, skew_ms: i64) {
@@ -445,13 +470,28 @@ impl Sync {
         None
     }
 
-    /// Gives up questions that were never answered, and says which: `(peer, request)`.
-    pub(super) fn overdue(&self, now: i64) -> Vec<(ReplicaId, RequestId)> {
-        let overdue = self.peers.iter().filter_map(|(id, peer)| {
-            let asking = peer.asking.as_ref()?;
-            (now - asking.sent_at >= GIVE_UP_MS).then_some((*id, asking.id))
-        });
-        overdue.collect()
+    /// Gives up the questions that have been out for too long, to put them again; says how many.
+    pub(super) fn give_up_overdue(&mut self, now: i64) -> u64 {
+        let overdue: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.due(self.retry_ms).is_some_and(|due| due <= now))
+            .filter_map(|(id, peer)| Some((*id, peer.asking.as_ref()?.id)))
+            .collect();
+        for (id, request) in &overdue {
+            let asked = self.failed(*id, *request);
+            let Some(peer) = self.peers.get_mut(id) else {
+                continue;
+            };
+            peer.patience_ms = peer.patience(self.retry_ms) * 2;
+            match asked {
+                Some(Asked::Root(_)) => peer.root = true,
+                Some(Asked::Heads(after)) => peer.heads = Some(after),
+                // What is missing is still known to be; what it may lack it is told with the next round.
+                Some(Asked::Pull(_) | Asked::Have) | None => {}
+            }
+        }
+        overdue.len() as u64
     }
 
     /// When something here is due although nothing happens.
@@ -462,10 +502,9 @@ impl Sync {
             .filter_map(|gap| gap.asked.map(|(_, at)| at + self.retry_ms));
         // A retry that is due and was not taken waits for a peer to be free, not for the time.
         let retries = retries.filter(|at| *at > now);
-        let unanswered = self.peers.values().filter_map(|peer| peer.asking.as_ref());
-        retries
-            .chain(unanswered.map(|asking| asking.sent_at + GIVE_UP_MS))
-            .min()
+        let unanswered = self.peers.values();
+        let unanswered = unanswered.filter_map(|peer| peer.due(self.retry_ms));
+        retries.chain(unanswered).min()
     }
 
     /// How many deltas in parts are half done, for tests and metrics.

@@ -161,7 +161,7 @@ impl Replica {
     }
 
     pub(super) fn on_response(&mut self, from: ReplicaId, id: RequestId, response: Response) {
-        let Some(asking) = self.sync.answered(from, id) else {
+        let Some(asking) = self.sync.answered(from, id, mono_ms(self.now)) else {
             self.counters.reject("late");
             return;
         };
