@@ -12,8 +12,10 @@ use crate::proto::{Freshness, Watched};
 #[derive(Debug, Default)]
 pub struct WatchSum {
     /// By node: what its watcher has been told.
-    told: BTreeMap<(usize, SpaceId), BTreeMap<Arc<str>, (Value, Freshness)>>,
+    told: BTreeMap<(usize, SpaceId), Told>,
 }
+
+type Told = BTreeMap<Arc<str>, (Value, Freshness)>;
 
 impl Checker for WatchSum {
     fn name(&self) -> &'static str {
