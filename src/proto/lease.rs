@@ -81,6 +81,14 @@ impl Lease {
         }
     }
 
+    /// Somebody who hands over what it said has had no sign of this life since `at`. Of a life that nothing was
+    /// heard of otherwise that is all we know: who joins does not take the long dead for just born.
+    pub(super) fn known_since(&mut self, at: i64) {
+        if self.offset.is_none() {
+            self.known_at = self.known_at.min(at);
+        }
+    }
+
     /// A signed frame of this life arrived, newer than all before it, made when its head was `head`.
     pub(super) fn renew(&mut self, now: i64, up: i64, beat: i64, head: u64) {
         self.beat = beat;
@@ -184,7 +192,8 @@ impl Lease {
         } else if age >= gone || (age >= stale && !self.anchored) {
             // Heard of, and never proved to be alive: it may have died long before.
             Standing::Gone
-        } else if self.value_age(now) >= stale || !self.anchored {
+        } else if self.value_age(now) >= stale || !self.anchored || self.complete_at.is_none() {
+            // What a relay handed over of a life just heard of may be long overwritten.
             Standing::Suspect
         } else {
             Standing::Alive
@@ -326,6 +335,31 @@ mod tests {
         heard(&mut lease, 0, 0, 10_000);
         assert_eq!(lease.standing_at(29_000, &spans()), Standing::Alive);
         assert_eq!(lease.standing_at(30_000, &spans()), Standing::Gone);
+    }
+
+    /// A relay hands over what a life said that nobody could prove alive, and says for how long.
+    #[test]
+    fn who_was_long_silent_for_the_relay_is_gone_for_who_joins() {
+        let mut lease = Lease::new(30_000);
+        lease.known_since(10_000);
+        assert_eq!(lease.standing_at(30_000, &spans()), Standing::Gone);
+        // Its own frames say more than the silence of somebody else.
+        let mut lease = Lease::new(30_000);
+        lease.renew(30_000, 500, 1_000, 3);
+        lease.known_since(10_000);
+        assert_eq!(lease.standing_at(30_000, &spans()), Standing::Suspect);
+    }
+
+    /// An answer proves it alive; what a relay handed over of it may have been overwritten long ago.
+    #[test]
+    fn what_was_never_proved_complete_is_not_believed() {
+        let mut lease = Lease::new(0);
+        lease.anchor(100, 90, 0, 5_000, true);
+        lease.claim(90, 56);
+        lease.caught_up(39);
+        assert_eq!(lease.standing_at(100, &spans()), Standing::Suspect);
+        lease.caught_up(56);
+        assert_eq!(lease.standing_at(100, &spans()), Standing::Alive);
     }
 
     /// Its beats arrive, and say that it has written more; what it wrote does not.
