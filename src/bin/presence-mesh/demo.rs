@@ -1,7 +1,8 @@
 //! `demo`: a mesh on this machine, with phones that ring, and a network that is cut.
 //!
 //! [`engine`] makes things happen and tells them as [`Happening`]s; [`lines`] prints them. [`sites`] are the
-//! nodes, [`phones`] decide who calls whom, [`sightings`] measures how long a change takes to be seen.
+//! nodes, [`phones`] decide who calls whom, [`sightings`] measures how long a change takes to be seen. Others
+//! steer it through the [`Stage`].
 
 mod dice;
 mod engine;
@@ -9,15 +10,18 @@ mod lines;
 mod phones;
 mod sightings;
 mod sites;
+mod stage;
 
 use anyhow::{Context as _, bail};
 
 use crate::cli::DemoArgs;
-use crate::http::{App, Limits, Server};
+use crate::http::{App, Server};
 use crate::logs;
 use crate::run::Stop;
 use engine::{Engine, Happening};
 use lines::Lines;
+pub use stage::{Fault, Stage};
+use stage::{Scene, Wish};
 
 /// Runs the demonstration until Ctrl-C, or for as long as asked.
 pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
@@ -38,11 +42,11 @@ async fn show(args: &DemoArgs) -> anyhow::Result<()> {
         engine = Engine::start(usize::from(args.nodes), usize::from(args.phones), args.seed) => engine?,
         _ = stop.next() => return Ok(()),
     };
-    let server = server.serve(App::new(
-        engine.sites().first().clone(),
-        None,
-        Limits::default(),
-    ));
+    let (stage, mut wishes) = Stage::new();
+    let app = App::new(engine.view())
+        .with_people(engine.people())
+        .with_stage(stage);
+    let server = server.serve(app);
 
     let mut lines = Lines::new(args.headless);
     lines.up(&engine, address)?;
@@ -53,8 +57,10 @@ async fn show(args: &DemoArgs) -> anyhow::Result<()> {
             _ = stop.next() => break,
             () = &mut over => break,
             happening = engine.next() => lines.show(&happening?)?,
+            Some(wish) = wishes.recv() => grant(wish, &mut engine, &lines).await,
         }
     }
+    drop(wishes);
     // Whatever was cut is healed, so that the last word is whether the nodes agree.
     let verdict = tokio::select! {
         verdict = engine.finish() => verdict?,
@@ -67,6 +73,23 @@ async fn show(args: &DemoArgs) -> anyhow::Result<()> {
         Ok(())
     } else {
         bail!("the nodes do not agree")
+    }
+}
+
+/// Whoever no longer waits for the answer needs none.
+async fn grant(wish: Wish, engine: &mut Engine, lines: &Lines) {
+    match wish {
+        Wish::Provoke(fault, answer) => {
+            let _ = answer.send(engine.provoke(fault).await);
+        }
+        Wish::Look(answer) => {
+            let (log, last) = lines.recent();
+            let _ = answer.send(Scene {
+                log,
+                last,
+                ..engine.scene()
+            });
+        }
     }
 }
 

@@ -1,20 +1,25 @@
-//! The HTTP API of a node.
+//! The HTTP API of a node, and its pages.
 //!
 //! [`Server`] takes connections, [`guard`] keeps strangers' pages away, one file each answers for keys,
-//! the stream, and the node itself; [`Problem`] is how anything is refused.
+//! the stream, and the node itself; [`Problem`] is how anything is refused. [`pages`] are for people, and follow
+//! [`panel`]; [`View`] is the node they all show.
 
 mod answer;
+mod demo;
 mod exposed;
 mod guard;
 mod keys;
 mod node;
+mod pages;
+mod panel;
 mod path;
 mod problem;
+mod served;
 mod server;
 mod stream;
+mod view;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::Request;
@@ -23,12 +28,15 @@ use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use presence_mesh::{DeviceState, MAX_KEY_BYTES, MAX_VALUE_BYTES, Mesh, MessageCounts};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 pub use problem::Problem;
 pub use server::Server;
+pub use view::View;
 
 use crate::bridge::Readiness;
+use crate::demo::Stage;
+use crate::people::Person;
 
 /// Streams open at once; each holds a watcher and a task. Further ones get 503.
 const MAX_STREAMS: usize = 256;
@@ -36,13 +44,15 @@ const MAX_STREAMS: usize = 256;
 /// What the routes answer from. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
-    mesh: Mesh,
+    view: View,
     /// `None`: there is no bridge to wait for.
     bridge: Option<Readiness>,
     limits: Limits,
+    people: Arc<[Person]>,
+    /// `None`: this is no demonstration.
+    stage: Option<Stage>,
     streams: Arc<Semaphore>,
-    /// Whether the node has left the mesh, or its driver died.
-    stopped: Arc<AtomicBool>,
+    beats: Arc<watch::Sender<String>>,
 }
 
 /// The longest things HTTP takes.
@@ -63,33 +73,61 @@ impl Default for Limits {
 
 impl App {
     /// Must be called within a tokio runtime.
-    pub fn new(mesh: Mesh, bridge: Option<Readiness>, limits: Limits) -> Self {
-        let stopped = Arc::new(AtomicBool::new(false));
-        let mut peers = mesh.watch_peers();
-        let ended = stopped.clone();
-        tokio::spawn(async move {
-            while peers.next().await.is_some() {}
-            ended.store(true, Ordering::Relaxed);
-        });
+    pub fn new(view: View) -> Self {
         Self {
-            mesh,
-            bridge,
-            limits,
+            beats: Arc::new(panel::beats(view.clone())),
+            view,
+            bridge: None,
+            limits: Limits::default(),
+            people: Arc::default(),
+            stage: None,
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
-            stopped,
         }
+    }
+
+    /// Ready only when the bridge is.
+    pub fn with_bridge(mut self, bridge: Option<Readiness>) -> Self {
+        self.bridge = bridge;
+        self
+    }
+
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// With names for people.
+    pub fn with_people(mut self, people: Vec<Person>) -> Self {
+        self.people = people.into();
+        self
+    }
+
+    /// With what `/mesh` provokes faults by.
+    pub fn with_stage(mut self, stage: Stage) -> Self {
+        self.stage = Some(stage);
+        self
+    }
+
+    /// The node that is shown. Not to be kept.
+    fn mesh(&self) -> Mesh {
+        self.view.mesh()
     }
 
     /// All routes. `loopback`: whether only this machine can reach them.
     fn router(self, loopback: bool) -> Router {
         // A key's slashes may come as they are: everything after the prefix is the key.
+        let stage = self.stage.as_ref().map(|_| demo::routes());
         Router::new()
-            .route("/", get(node::index))
+            .route("/api/v1", get(node::index))
             .route("/livez", get(node::livez))
             .route("/readyz", get(node::readyz))
             .route("/api/v1/status", get(node::status))
             .route("/api/v1/peers", get(node::peers))
             .route("/api/v1/stream", get(stream::stream))
+            .route("/api/v1/people", get(node::people))
+            .route("/api/v1/panel", get(panel::panel))
+            .merge(pages::routes())
+            .merge(stage.unwrap_or_default())
             .merge(keys::routes::<DeviceState>())
             .merge(keys::routes::<MessageCounts>())
             .fallback(not_found)

@@ -20,6 +20,20 @@ pub fn shape(state: DeviceState) -> &'static str {
     }
 }
 
+/// The shape of a state's lamp in Unicode.
+pub fn symbol(state: DeviceState) -> &'static str {
+    match state {
+        DeviceState::NotInUse => "○",
+        DeviceState::Ringing => "▲",
+        DeviceState::InUse => "■",
+        DeviceState::Busy => "▣",
+        DeviceState::OnHold => "‖",
+        DeviceState::RingInUse => "◪",
+        DeviceState::Unavailable => "✕",
+        _ => "?",
+    }
+}
+
 /// The shape of a lamp as it is shown: a lamp that is not live carries its age.
 pub fn shown(state: DeviceState, freshness: Freshness, age: Duration) -> String {
     match freshness {
@@ -45,6 +59,7 @@ mod tests {
         for a in DeviceState::ALL {
             for b in DeviceState::ALL {
                 assert_eq!(shape(a) == shape(b), a.label() == b.label(), "{a} {b}");
+                assert_eq!(symbol(a) == symbol(b), a.label() == b.label(), "{a} {b}");
             }
         }
     }

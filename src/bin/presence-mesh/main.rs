@@ -12,6 +12,7 @@ mod init;
 mod lamp;
 mod logs;
 mod output;
+mod people;
 mod run;
 mod settings;
 mod sim;

@@ -8,9 +8,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::bridge::Bridge;
 use crate::cli::RunArgs;
-use crate::http::{App, Limits, Server};
+use crate::http::{App, Limits, Server, View};
 use crate::settings::Settings;
-use crate::{exit, logs, output};
+use crate::{exit, logs, output, people};
 
 /// How long leaving may take: withdrawals at the PBX, the goodbye to the others.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(8);
@@ -34,6 +34,10 @@ async fn node(settings: &Settings) -> anyhow::Result<()> {
         Some(address) => Some(Server::bind(address).await?),
         None => None,
     };
+    let people = match &settings.people_file {
+        Some(file) => people::read(file)?,
+        None => Vec::new(),
+    };
     let mesh = start(builder(settings)?).await?;
     let bridge = match &settings.asterisk {
         Some(asterisk) => Some(Bridge::start(&mesh, asterisk, settings).await?),
@@ -47,7 +51,11 @@ async fn node(settings: &Settings) -> anyhow::Result<()> {
         key_bytes: settings.key_bytes,
         value_bytes: settings.value_bytes,
     };
-    let server = server.map(|server| server.serve(App::new(mesh.clone(), readiness, limits)));
+    let app = App::new(View::of(mesh.clone()))
+        .with_bridge(readiness)
+        .with_limits(limits)
+        .with_people(people);
+    let server = server.map(|server| server.serve(app));
     output::line(format_args!(
         "listening mesh={} http={http} replica={}",
         mesh.addresses().join(","),

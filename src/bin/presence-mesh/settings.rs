@@ -25,6 +25,8 @@ pub struct Settings {
     pub node: Option<String>,
     pub key_file: Option<PathBuf>,
     pub data_dir: Option<PathBuf>,
+    /// A directory of people, see [`crate::people::read`].
+    pub people_file: Option<PathBuf>,
     pub listen: Vec<String>,
     pub join: Vec<String>,
     pub preset: Preset,
@@ -84,6 +86,7 @@ impl Default for Settings {
             node: None,
             key_file: None,
             data_dir: None,
+            people_file: None,
             listen: vec!["0.0.0.0:4747".to_owned()],
             join: Vec::new(),
             preset: Preset::Lan,

@@ -3,11 +3,14 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use presence_mesh::MessageCounts;
+use presence_mesh::{Mesh, MessageCounts};
 
 use super::phones::{Act, Phones, Reading};
 use super::sightings::{Seen, Sightings};
 use super::sites::{Doubts, Sites};
+use super::stage::{Actor, Fault, Scene};
+use crate::http::View;
+use crate::people::Person;
 
 /// The first cut comes when a viewer has seen how it is without.
 const FIRST_CUT: Duration = Duration::from_secs(10);
@@ -37,6 +40,12 @@ pub enum Happening {
     Healed(Healed),
     /// They do not, in time.
     Apart { bound: Duration },
+    /// A node has ended, as in a power cut.
+    Killed { site: String },
+    /// It runs again.
+    Revived { site: String },
+    /// What everything takes longer, and what share of gossip is lost.
+    Weather { latency: Duration, loss: f64 },
     /// The end.
     Finished(Verdict),
 }
@@ -74,6 +83,9 @@ pub struct Verdict {
 pub struct Engine {
     sites: Sites,
     phones: Phones,
+    view: View,
+    /// Cuts come by themselves, until somebody provokes a fault.
+    automatic: bool,
     lamps: usize,
     sightings: Sightings,
     start: Instant,
@@ -114,8 +126,10 @@ impl Engine {
         let converged_in = sites.light(&acts, AGREE_BOUND).await?;
         let start = Instant::now();
         Ok(Self {
-            sightings: Sightings::new(sites.all(), &acts),
+            sightings: Sightings::new(sites.running(), &acts),
             lamps: acts.len() / 2,
+            view: View::of(sites.first().clone()),
+            automatic: true,
             sites,
             phones,
             start,
@@ -141,6 +155,144 @@ impl Engine {
 
     pub fn lamps(&self) -> usize {
         self.lamps
+    }
+
+    /// The node that HTTP shows: the first, until that is killed.
+    pub fn view(&self) -> View {
+        self.view.clone()
+    }
+
+    /// Who the phones belong to.
+    pub fn people(&self) -> Vec<Person> {
+        self.phones.people()
+    }
+
+    /// How things stand, without the log.
+    pub fn scene(&self) -> Scene {
+        let (latency, loss) = self.sites.weather();
+        let sides = self.reachable();
+        let actor = |site: usize| {
+            let (mesh, doubts) = (self.sites.mesh(site), self.sites.doubts(site));
+            Actor {
+                node: self.sites.name(site).to_owned(),
+                running: mesh.is_some(),
+                side: sides[site],
+                digest: mesh
+                    .map(|mesh| mesh.digest().to_string())
+                    .unwrap_or_default(),
+                stale: doubts.stale,
+                gone: doubts.gone,
+            }
+        };
+        let ms = |share| {
+            self.sightings
+                .quantile(share)
+                .map(|span: Duration| span.as_secs_f64() * 1_000.0)
+        };
+        Scene {
+            nodes: (0..self.sites.count()).map(actor).collect(),
+            phase: match self.phase {
+                Phase::Whole { .. } => "whole",
+                Phase::Cut { .. } => "cut",
+                Phase::Healing { .. } => "healing",
+            },
+            latency_ms: u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),
+            loss_percent: (loss * 100.0).round() as u64,
+            median_ms: ms(0.5),
+            p99_ms: ms(0.99),
+            last: String::new(),
+            log: Vec::new(),
+        }
+    }
+
+    /// Makes a fault happen; from then on none comes by itself.
+    ///
+    /// # Errors
+    /// Why it cannot be; nothing has changed.
+    pub async fn provoke(&mut self, fault: Fault) -> Result<(), String> {
+        let now = Instant::now();
+        match fault {
+            Fault::Cut if !matches!(self.phase, Phase::Whole { .. }) => {
+                return Err("the network is not whole".to_owned());
+            }
+            Fault::Heal if !matches!(self.phase, Phase::Cut { .. }) => {
+                return Err("the network is not cut".to_owned());
+            }
+            Fault::Cut => self.cut(now),
+            Fault::Heal => self.heal(now),
+            Fault::Kill(name) => self.kill(&name)?,
+            Fault::Revive(name) => self.revive(&name).await?,
+            Fault::Weather { latency, loss } => {
+                self.sites.set_weather(latency, loss);
+                self.told.push_back(Happening::Weather { latency, loss });
+            }
+            Fault::Call => {
+                let sites = &self.sites;
+                let can = |site| sites.mesh(site).is_some();
+                if !self.phones.ring(self.start.elapsed(), can) {
+                    return Err("everybody is on the phone".to_owned());
+                }
+                // A call is no fault.
+                return Ok(());
+            }
+        }
+        self.automatic = false;
+        Ok(())
+    }
+
+    fn kill(&mut self, name: &str) -> Result<(), String> {
+        let site = self
+            .sites
+            .find(name)
+            .ok_or_else(|| format!("there is no node {name}"))?;
+        let mesh = self
+            .sites
+            .mesh(site)
+            .ok_or_else(|| format!("{name} does not run"))?;
+        let other = self.sites.running().find(|(number, _)| *number != site);
+        let (_, other) = other.ok_or_else(|| format!("{name} is the last that runs"))?;
+        if self.view.mesh().id() == mesh.id() {
+            self.view.show(other.clone());
+        }
+        self.sites.kill(site);
+        self.divide();
+        self.told.push_back(Happening::Killed {
+            site: name.to_owned(),
+        });
+        Ok(())
+    }
+
+    async fn revive(&mut self, name: &str) -> Result<(), String> {
+        let site = self
+            .sites
+            .find(name)
+            .ok_or_else(|| format!("there is no node {name}"))?;
+        if self.sites.mesh(site).is_some() {
+            return Err(format!("{name} runs"));
+        }
+        let mesh = self
+            .sites
+            .revive(site)
+            .await
+            .map_err(|error| format!("{error:#}"))?;
+        self.sightings.watch(site, mesh);
+        self.divide();
+        for act in self.phones.at(site) {
+            self.sites
+                .write(&act)
+                .map_err(|error| format!("{error:#}"))?;
+        }
+        self.told.push_back(Happening::Revived {
+            site: name.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Nobody calls, or waits for the sight of, what cannot be reached.
+    fn divide(&mut self) {
+        let sides = self.reachable();
+        self.sightings.cut(|a, b| sides[a] == sides[b]);
+        self.phones.divide(sides);
     }
 
     /// Makes the next thing happen. Cancel safe.
@@ -175,12 +327,14 @@ impl Engine {
             self.sites.heal();
         }
         let start = Instant::now();
-        let agree = || self.sites.agree() && self.sites.all_live(self.lamps);
+        self.sites.set_weather(Duration::ZERO, 0.0);
+        let lamps = self.lamps_running();
+        let agree = || self.sites.agree() && self.sites.all_live(lamps);
         while !agree() && start.elapsed() < AGREE_BOUND {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         Ok(Verdict {
-            nodes: self.sites.all().len(),
+            nodes: self.sites.running().count(),
             changes: self.sightings.complete,
             late: self.sightings.late,
             median: self.sightings.quantile(0.5),
@@ -203,7 +357,10 @@ impl Engine {
     }
 
     fn write(&mut self, act: Act) -> anyhow::Result<()> {
-        let reach = (0..self.sites.all().len())
+        if self.sites.mesh(act.site).is_none() {
+            return Ok(());
+        }
+        let reach = (0..self.sites.count())
             .filter(|site| self.reach(act.site, *site))
             .collect();
         self.sightings.expect(act.clone(), reach);
@@ -212,13 +369,34 @@ impl Engine {
 
     /// Whether two sites can see each other.
     fn reach(&self, a: usize, b: usize) -> bool {
-        let sides = self.sides();
-        !matches!(self.phase, Phase::Cut { .. }) || sides[a] == sides[b]
+        let sides = self.reachable();
+        sides[a] == sides[b]
+    }
+
+    /// Sites of one number can reach each other now.
+    fn reachable(&self) -> Vec<u8> {
+        let cut = matches!(self.phase, Phase::Cut { .. });
+        let sides = self.sides().into_iter().enumerate();
+        // There are at most 16 sites: those that do not run get numbers of their own.
+        let side = |(site, side)| match self.sites.mesh(site) {
+            None => u8::try_from(site).unwrap_or(u8::MAX - 2) + 2,
+            Some(_) if cut => side,
+            Some(_) => 0,
+        };
+        sides.map(side).collect()
+    }
+
+    /// How many lamps the sites that run have.
+    fn lamps_running(&self) -> usize {
+        self.sites
+            .running()
+            .map(|(site, _)| self.phones.count(site))
+            .sum()
     }
 
     /// Which side of a cut each site is on: the smaller half is 0.
     fn sides(&self) -> Vec<u8> {
-        let count = self.sites.all().len();
+        let count = self.sites.count();
         (0..count).map(|site| u8::from(site >= count / 2)).collect()
     }
 
@@ -226,8 +404,15 @@ impl Engine {
     fn turn(&mut self) -> anyhow::Result<()> {
         let now = Instant::now();
         match &self.phase {
+            Phase::Whole { .. } if !self.automatic => {
+                self.phase = Phase::Whole {
+                    until: now + CUT_EVERY,
+                }
+            }
             Phase::Whole { .. } => self.cut(now),
-            Phase::Cut { since, .. } if now >= *since + CUT_LASTS => self.heal(now),
+            Phase::Cut { since, .. } if self.automatic && now >= *since + CUT_LASTS => {
+                self.heal(now)
+            }
             Phase::Cut { .. } => self.look_at_doubts(now)?,
             Phase::Healing { .. } => self.look_at_agreement(now),
         }
@@ -237,8 +422,6 @@ impl Engine {
     fn cut(&mut self, now: Instant) {
         let sides = self.sides();
         self.sites.cut(&sides);
-        self.phones.divide(sides.clone());
-        self.sightings.cut(|a, b| sides[a] == sides[b]);
         self.cuts += 1;
         let doubts = vec![Doubts::default(); sides.len()];
         self.phase = Phase::Cut {
@@ -247,6 +430,7 @@ impl Engine {
             doubts,
             conflict: false,
         };
+        self.divide();
         let side = |wanted: u8| {
             self.sites
                 .names((0..sides.len()).filter(|site| sides[*site] == wanted))
@@ -299,7 +483,7 @@ impl Engine {
             });
             sites = others;
         }
-        if write_shared {
+        if write_shared && self.automatic {
             self.write_shared_box()?;
         }
         Ok(())
@@ -307,9 +491,11 @@ impl Engine {
 
     /// Each side takes a message for everybody.
     fn write_shared_box(&mut self) -> anyhow::Result<()> {
-        let last = self.sites.all().len() - 1;
+        let last = self.sites.count() - 1;
         for (site, messages) in [(0, 1), (last, 2)] {
-            let mailboxes = self.sites.all()[site].mailboxes();
+            let Some(mailboxes) = self.sites.mesh(site).map(Mesh::mailboxes) else {
+                continue;
+            };
             let mut counts = mailboxes
                 .get(SHARED_BOX)
                 .map(|shown| shown.value)
@@ -325,16 +511,20 @@ impl Engine {
     }
 
     fn heal(&mut self, now: Instant) {
+        let after = match &self.phase {
+            Phase::Cut { since, .. } => now - *since,
+            _ => Duration::ZERO,
+        };
         let entries = self.sites.entries_taken();
         self.sites.heal();
-        self.phones.divide(vec![0; self.sites.all().len()]);
         self.phase = Phase::Healing {
             since: now,
             next_look: now + LOOK_EVERY,
             entries,
             agreed_in: None,
         };
-        self.told.push_back(Happening::Healing { after: CUT_LASTS });
+        self.divide();
+        self.told.push_back(Happening::Healing { after });
     }
 
     fn look_at_agreement(&mut self, now: Instant) {
@@ -347,13 +537,18 @@ impl Engine {
         else {
             return;
         };
+        let lamps = self
+            .sites
+            .running()
+            .map(|(site, _)| self.phones.count(site))
+            .sum();
         *next_look = now + LOOK_EVERY;
         let passed = now - *since;
         if agreed_in.is_none() && self.sites.agree() {
             *agreed_in = Some(passed);
         }
         let happening = match *agreed_in {
-            Some(agreed_in) if self.sites.all_live(self.lamps) => {
+            Some(agreed_in) if self.sites.all_live(lamps) => {
                 self.longest_heal = self.longest_heal.max(Some(agreed_in));
                 let shared_box = self
                     .sites
@@ -370,13 +565,15 @@ impl Engine {
                 Happening::Healed(Healed {
                     agreed_in,
                     live_in: passed,
-                    entries: self.sites.entries_taken() - *entries,
+                    // A node killed meanwhile takes its count with it.
+                    entries: self.sites.entries_taken().saturating_sub(*entries),
                     digest: self.sites.first().digest().to_string(),
                     shared_box,
                 })
             }
             _ if passed > AGREE_BOUND => {
-                self.failed = true;
+                // In a storm somebody made it may take longer.
+                self.failed |= self.automatic;
                 Happening::Apart { bound: AGREE_BOUND }
             }
             _ => return,

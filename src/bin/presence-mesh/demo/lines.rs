@@ -1,11 +1,13 @@
 //! The demonstration as plain lines.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::engine::{Engine, Happening, Healed, Verdict};
 use super::sightings::{PATIENCE, Seen};
 use super::sites::{Doubts, text};
+use super::stage::Line;
 use crate::{output, span};
 
 /// Prints what happens.
@@ -14,7 +16,15 @@ pub struct Lines {
     /// Changes of lamps are not worth a line each.
     headless: bool,
     nodes: usize,
+    /// What was told, changes of lamps left out; the latest of them.
+    recent: VecDeque<Line>,
+    told: u64,
+    /// The latest change.
+    last: String,
 }
+
+/// More than anybody scrolls back.
+const RECENT: usize = 100;
 
 impl Lines {
     pub fn new(headless: bool) -> Self {
@@ -22,12 +32,15 @@ impl Lines {
             start: Instant::now(),
             headless,
             nodes: 0,
+            recent: VecDeque::new(),
+            told: 0,
+            last: String::new(),
         }
     }
 
     /// The first lines.
     pub fn up(&mut self, engine: &Engine, http: SocketAddr) -> anyhow::Result<()> {
-        self.nodes = engine.sites().all().len();
+        self.nodes = engine.sites().count();
         let (nodes, phones) = (self.nodes, engine.lamps());
         let took = engine.converged_in().as_secs_f64();
         output::line(format_args!(
@@ -37,15 +50,37 @@ impl Lines {
         output::line(format_args!("http: http://{http} shows what {name} sees"))
     }
 
-    pub fn show(&self, happening: &Happening) -> anyhow::Result<()> {
-        if self.headless && matches!(happening, Happening::Seen { .. }) {
-            return Ok(());
-        }
+    pub fn show(&mut self, happening: &Happening) -> anyhow::Result<()> {
+        let small = matches!(happening, Happening::Seen { .. });
         let time = clock(self.start.elapsed());
         for line in self.lines(happening) {
-            output::line(format_args!("{time}  {line}"))?;
+            if !(self.headless && small) {
+                output::line(format_args!("{time}  {line}"))?;
+            }
+            if small {
+                self.last = words(&line);
+            } else {
+                self.remember(&time, &line);
+            }
         }
         Ok(())
+    }
+
+    fn remember(&mut self, time: &str, line: &str) {
+        self.told += 1;
+        self.recent.push_back(Line {
+            number: self.told,
+            at: time.to_owned(),
+            text: words(line),
+        });
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
+    }
+
+    /// What was told lately, the oldest first, and the latest change of a lamp.
+    pub fn recent(&self) -> (Vec<Line>, String) {
+        (self.recent.iter().cloned().collect(), self.last.clone())
     }
 
     fn lines(&self, happening: &Happening) -> Vec<String> {
@@ -65,6 +100,13 @@ impl Lines {
                     span::age(*bound)
                 )]
             }
+            Happening::Killed { site } => vec![format!("KILL    {site}, without a goodbye")],
+            Happening::Revived { site } => vec![format!("REVIVE  {site}")],
+            Happening::Weather { latency, loss } => vec![format!(
+                "WEATHER {} ms more each way, {:.0} % of gossip lost",
+                latency.as_millis(),
+                loss * 100.0
+            )],
             Happening::Finished(verdict) => vec![summary(verdict)],
         }
     }
@@ -86,6 +128,11 @@ impl Lines {
         };
         format!("{site:<7} {:<11} {change:<43} {how}", seen.act.key)
     }
+}
+
+/// A line without what aligns it in a terminal.
+fn words(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn doubted(sites: &[String], doubts: Doubts) -> String {

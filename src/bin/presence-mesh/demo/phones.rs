@@ -7,10 +7,34 @@ use std::time::Duration;
 use presence_mesh::{DeviceState, MessageCounts};
 
 use super::dice::Dice;
+use crate::people::Person;
 
 /// How often each phone calls on average: some ten times the rhythm of a busy office, so that there is
 /// something to see.
 const CALL_EVERY: Duration = Duration::from_secs(45);
+const FIRST_NUMBER: usize = 100;
+const FIRST_NAMES: [&str; 20] = [
+    "Anna", "Bernd", "Carla", "David", "Emma", "Felix", "Greta", "Hugo", "Ines", "Jonas", "Klara",
+    "Luc", "Marie", "Noah", "Olga", "Paul", "Rosa", "Sam", "Tara", "Viktor",
+];
+const LAST_NAMES: [&str; 16] = [
+    "Berger",
+    "Martin",
+    "Evans",
+    "García",
+    "Hansen",
+    "Rossi",
+    "Gruber",
+    "Silva",
+    "Byrne",
+    "Novák",
+    "Kowalska",
+    "Papadakis",
+    "Keller",
+    "Moreau",
+    "Costa",
+    "Ozols",
+];
 
 /// What a site learns of one of its phones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +90,7 @@ impl Phones {
     pub fn new(sites: usize, count: usize, seed: u64) -> Self {
         let phone = |n| Phone {
             site: n % sites,
-            number: 100 + n,
+            number: FIRST_NUMBER + n,
             messages: MessageCounts::default(),
             engaged: false,
         };
@@ -84,13 +108,62 @@ impl Phones {
 
     /// What everyone says at the start.
     pub fn all(&self) -> Vec<Act> {
-        let acts = self.phones.iter().flat_map(|phone| {
+        self.all_of(self.phones.iter())
+    }
+
+    fn all_of<'a>(&self, phones: impl Iterator<Item = &'a Phone>) -> Vec<Act> {
+        let acts = phones.flat_map(|phone| {
             [
                 phone.act(Reading::Lamp(DeviceState::NotInUse)),
                 phone.act(Reading::Messages(phone.messages)),
             ]
         });
         acts.collect()
+    }
+
+    /// Who the phones belong to.
+    pub fn people(&self) -> Vec<Person> {
+        let person = |phone: &Phone| {
+            let n = phone.number - FIRST_NUMBER;
+            let last = n * 7 + n / FIRST_NAMES.len() * 5;
+            Person {
+                key: phone.key(),
+                name: format!(
+                    "{} {}",
+                    FIRST_NAMES[n % FIRST_NAMES.len()],
+                    LAST_NAMES[last % LAST_NAMES.len()]
+                ),
+                extension: Some(phone.number.to_string()),
+                site: None,
+            }
+        };
+        self.phones.iter().map(person).collect()
+    }
+
+    /// What the phones of one site say when it starts again: nobody is on the line, the messages are kept.
+    pub fn at(&self, site: usize) -> Vec<Act> {
+        self.all_of(self.phones.iter().filter(|phone| phone.site == site))
+    }
+
+    /// How many phones a site has.
+    pub fn count(&self, site: usize) -> usize {
+        self.phones
+            .iter()
+            .filter(|phone| phone.site == site)
+            .count()
+    }
+
+    /// Somebody who is free calls somebody now; whether anybody is. `can` says whose site may.
+    pub fn ring(&mut self, now: Duration, can: impl Fn(usize) -> bool) -> bool {
+        let free: Vec<usize> = (0..self.phones.len())
+            .filter(|phone| !self.phones[*phone].engaged && can(self.phones[*phone].site))
+            .collect();
+        if free.is_empty() {
+            return false;
+        }
+        let caller = free[self.dice.below(free.len())];
+        self.call_from(now, caller);
+        true
     }
 
     /// From now on only sites of one side can call each other.
@@ -149,9 +222,12 @@ impl Phones {
     /// Plans a whole call, from the first digit to the last lamp going out.
     fn call(&mut self, now: Duration) {
         let caller = self.dice.below(self.phones.len());
-        if self.phones[caller].engaged {
-            return;
+        if !self.phones[caller].engaged {
+            self.call_from(now, caller);
         }
+    }
+
+    fn call_from(&mut self, now: Duration, caller: usize) {
         self.phones[caller].engaged = true;
         self.plan(now, caller, Step::Show(DeviceState::InUse));
         if self.phones[caller].messages.new > 0 && self.dice.chance(0.5) {
@@ -221,9 +297,13 @@ impl Phones {
 }
 
 impl Phone {
+    fn key(&self) -> String {
+        format!("PJSIP/{}", self.number)
+    }
+
     fn act(&self, reading: Reading) -> Act {
         let key = match reading {
-            Reading::Lamp(_) => format!("PJSIP/{}", self.number),
+            Reading::Lamp(_) => self.key(),
             Reading::Messages(_) => format!("{}@default", self.number),
         };
         Act {

@@ -29,6 +29,7 @@ pub struct Sighting {
 /// Watches every node; counts who has seen which change.
 #[derive(Debug)]
 pub struct Sightings {
+    sender: mpsc::Sender<Sighting>,
     sightings: mpsc::Receiver<Sighting>,
     pending: BTreeMap<String, Pending>,
     last: BTreeMap<String, Reading>,
@@ -63,23 +64,10 @@ pub struct Seen {
 
 impl Sightings {
     /// `known`: what all of them show already.
-    pub fn new(meshes: &[Mesh], known: &[Act]) -> Self {
+    pub fn new<'a>(meshes: impl IntoIterator<Item = (usize, &'a Mesh)>, known: &[Act]) -> Self {
         let (sender, sightings) = mpsc::channel(QUEUE);
-        for (site, mesh) in meshes.iter().enumerate() {
-            tokio::spawn(watch(
-                site,
-                mesh.devices().watch("*"),
-                Reading::from,
-                sender.clone(),
-            ));
-            tokio::spawn(watch(
-                site,
-                mesh.mailboxes().watch("*"),
-                Reading::from,
-                sender.clone(),
-            ));
-        }
-        Self {
+        let new = Self {
+            sender,
             sightings,
             pending: BTreeMap::new(),
             last: known
@@ -89,7 +77,19 @@ impl Sightings {
             samples: VecDeque::new(),
             complete: 0,
             late: 0,
+        };
+        for (site, mesh) in meshes {
+            new.watch(site, mesh);
         }
+        new
+    }
+
+    /// Watches one more node, until it ends.
+    pub fn watch(&self, site: usize, mesh: &Mesh) {
+        let lamps = mesh.devices().watch("*");
+        tokio::spawn(watch(site, lamps, Reading::from, self.sender.clone()));
+        let boxes = mesh.mailboxes().watch("*");
+        tokio::spawn(watch(site, boxes, Reading::from, self.sender.clone()));
     }
 
     /// A change is about to be written, for these sites to see. One that is overwritten before everyone saw
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     fn sightings() -> Sightings {
-        Sightings::new(&[], &[])
+        Sightings::new([], &[])
     }
 
     fn act(reading: Reading) -> Act {

@@ -69,7 +69,7 @@ async fn list<T: Exposed>(
     query: Result<Query<Selection>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let pattern = selection(query)?.pattern()?;
-    let all: Vec<Object<T::Fields>> = T::space(&app.mesh)
+    let all: Vec<Object<T::Fields>> = T::space(&app.mesh())
         .list(&pattern)
         .into_iter()
         .map(Object::new)
@@ -79,7 +79,7 @@ async fn list<T: Exposed>(
 
 async fn read<T: Exposed>(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
     let key = key::<T>(&app, &uri)?;
-    let shown = T::space(&app.mesh)
+    let shown = T::space(&app.mesh())
         .get(&key)
         .ok_or_else(|| unknown::<T>(&key))?;
     Ok(Answer(Object::<T::Fields>::new(shown)).into_response())
@@ -105,18 +105,18 @@ async fn write<T: Exposed>(
     let body = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("bad body: {error}")))?;
     let value = T::from_body(body).map_err(Problem::bad_request)?;
-    T::space(&app.mesh).set(&key, value)?;
+    T::space(&app.mesh()).set(&key, value)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn clear<T: Exposed>(State(app): State<App>, uri: Uri) -> Result<StatusCode, Problem> {
-    T::space(&app.mesh).clear(&key::<T>(&app, &uri)?)?;
+    T::space(&app.mesh()).clear(&key::<T>(&app, &uri)?)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn explain_one<T: Exposed>(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
     let key = path::key(uri.path(), &explain_prefix::<T>(), app.limits.key_bytes)?;
-    let explanation = T::space(&app.mesh)
+    let explanation = T::space(&app.mesh())
         .explain(&key)
         .ok_or_else(|| unknown::<T>(&key))?;
     Ok(Answer(Explained::<T::Fields>::new(T::NAME, explanation)).into_response())
@@ -141,7 +141,8 @@ fn unknown<T: Exposed>(key: &str) -> Problem {
     )
 }
 
-async fn body(body: Body) -> Result<axum::body::Bytes, Problem> {
+/// The whole body, if it is small and comes in time.
+pub async fn body(body: Body) -> Result<axum::body::Bytes, Problem> {
     let too_large = || {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,

@@ -1,7 +1,5 @@
 //! What the node says of itself.
 
-use std::sync::atomic::Ordering;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -13,6 +11,7 @@ use crate::api::{Health, NodeStatus, PeerObject};
 const INDEX: &str = "\
 presence-mesh
 
+GET    /                           people; /wall for a wall display, /mesh for operators
 GET    /api/v1/status
 GET    /api/v1/peers
 GET    /api/v1/devices?pattern=GLOB
@@ -26,6 +25,8 @@ DELETE /api/v1/mailboxes/{key}
 GET    /api/v1/explain/device/{key}
 GET    /api/v1/explain/mailbox/{key}
 GET    /api/v1/stream?space=device|mailbox&pattern=GLOB
+GET    /api/v1/people
+GET    /api/v1/panel               what the pages follow
 GET    /livez
 GET    /readyz
 
@@ -37,19 +38,24 @@ pub async fn index() -> &'static str {
     INDEX
 }
 
+/// The directory, as far as one was given.
+pub async fn people(State(app): State<App>) -> Response {
+    Answer(&*app.people).into_response()
+}
+
 pub async fn status(State(app): State<App>) -> Answer<NodeStatus> {
-    let mut status = NodeStatus::new(app.mesh.status());
+    let mut status = NodeStatus::new(app.mesh().status());
     status.ready = unready(&app).is_empty();
     Answer(status)
 }
 
 pub async fn peers(State(app): State<App>) -> Answer<Vec<PeerObject>> {
-    Answer(PeerObject::all(&app.mesh))
+    Answer(PeerObject::all(&app.mesh()))
 }
 
 /// 200 while the process answers and the node has not left.
 pub async fn livez(State(app): State<App>) -> Response {
-    let left = app.stopped.load(Ordering::Relaxed);
+    let left = app.view.is_stopped();
     health(if left {
         vec!["the node has left the mesh".to_owned()]
     } else {
@@ -64,7 +70,7 @@ pub async fn readyz(State(app): State<App>) -> Response {
 
 fn unready(app: &App) -> Vec<String> {
     let mut reasons = Vec::new();
-    if !app.mesh.is_ready() {
+    if !app.mesh().is_ready() {
         reasons.push("the first sync with a peer is not done".to_owned());
     }
     if app.bridge.as_ref().is_some_and(|bridge| !bridge.is_ready()) {

@@ -38,15 +38,20 @@ pub async fn stream(
         ));
     };
     match selection.space.as_deref().unwrap_or(DeviceState::NAME) {
-        DeviceState::NAME => Ok(respond(events::<DeviceState>(&app.mesh, pattern, permit))),
-        MessageCounts::NAME => Ok(respond(events::<MessageCounts>(&app.mesh, pattern, permit))),
+        DeviceState::NAME => Ok(respond(events::<DeviceState>(&app.mesh(), pattern, permit))),
+        MessageCounts::NAME => Ok(respond(events::<MessageCounts>(
+            &app.mesh(),
+            pattern,
+            permit,
+        ))),
         other => Err(Problem::bad_request(format!(
             "unknown space {other:?}: expected device or mailbox"
         ))),
     }
 }
 
-fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
+/// An answer of events, with a comment now and then.
+pub fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
     let events = Sse::new(events).keep_alive(KeepAlive::new().interval(COMMENT_EVERY));
     (
         [
@@ -94,7 +99,8 @@ fn event<T: Exposed>(item: Watch<T>) -> Event {
     }
 }
 
-fn json(name: &str, data: &impl Serialize) -> Event {
+/// An event of this name that carries JSON.
+pub fn json(name: &str, data: &impl Serialize) -> Event {
     let data =
         serde_json::to_string(data).expect("texts, numbers and maps with text keys are JSON");
     Event::default().event(name).data(data)

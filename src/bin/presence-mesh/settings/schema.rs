@@ -164,6 +164,7 @@ pub const ENTRIES: &[Entry] = &[
     ),
     Entry::new("", "key_file", Set::Path(|s, v| s.key_file = Some(v))),
     Entry::new("", "data_dir", Set::Path(|s, v| s.data_dir = Some(v))),
+    Entry::new("", "people_file", Set::Path(|s, v| s.people_file = Some(v))),
     Entry::new(
         "",
         "listen",
