@@ -5,13 +5,13 @@ const RETRY_MS = [500, 1000, 2000];
 const SHARED = "Shared";
 
 const STATES = {
-  NOT_INUSE: ["free", "Free"], RINGING: ["ringing", "Ringing"], INUSE: ["inuse", "On a call"],
-  BUSY: ["busy", "Busy"], ONHOLD: ["hold", "On hold"], RINGINUSE: ["ringinuse", "On a call, ringing"],
-  UNAVAILABLE: ["offline", "Offline"],
+	NOT_INUSE: ["free", "Free"], RINGING: ["ringing", "Ringing"], INUSE: ["inuse", "On a call"],
+	BUSY: ["busy", "Busy"], ONHOLD: ["hold", "On hold"], RINGINUSE: ["ringinuse", "On a call, ringing"],
+	UNAVAILABLE: ["offline", "Offline"],
 };
 const PRESENCE = {
-  away: ["away", "Away"], xa: ["away", "Away for long"], dnd: ["away", "Do not disturb"],
-  available: ["free", "Free"], chat: ["free", "Free to chat"], unavailable: ["offline", "Offline"],
+	away: ["away", "Away"], xa: ["away", "Away for long"], dnd: ["away", "Do not disturb"],
+	available: ["free", "Free"], chat: ["free", "Free to chat"], unavailable: ["offline", "Offline"],
 };
 const UNKNOWN = ["unknown", "Unknown"];
 const CALLS = new Set(["ringing", "inuse", "busy", "hold", "ringinuse"]);
@@ -19,28 +19,28 @@ const CALLS = new Set(["ringing", "inuse", "busy", "hold", "ringinuse"]);
 export const byId = (id) => document.getElementById(id);
 
 export function h(tag, attributes, ...children) {
-  const element = document.createElement(tag);
-  for (const name in attributes) element.setAttribute(name, attributes[name]);
-  element.append(...children);
-  return element;
+	const element = document.createElement(tag);
+	for (const name in attributes) element.setAttribute(name, attributes[name]);
+	element.append(...children);
+	return element;
 }
 
 export function svg(tag, attributes, ...children) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const name in attributes) element.setAttribute(name, attributes[name]);
-  element.append(...children);
-  return element;
+	const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+	for (const name in attributes) element.setAttribute(name, attributes[name]);
+	element.append(...children);
+	return element;
 }
 
 export const icon = (name, kind) => svg("svg", { class: kind, "aria-hidden": "true" }, svg("use", { href: "#" + name }));
 
 /** `42 s`, `3 min`: whole, rounded down, as nobody reads more at a glance. */
 export function span(ms) {
-  const seconds = Math.max(0, Math.floor(ms / 1000));
-  if (seconds < 60) return seconds + " s";
-  if (seconds < 3600) return Math.floor(seconds / 60) + " min";
-  if (seconds < 86400) return Math.floor(seconds / 3600) + " h";
-  return Math.floor(seconds / 86400) + " d";
+	const seconds = Math.max(0, Math.floor(ms / 1000));
+	if (seconds < 60) return seconds + " s";
+	if (seconds < 3600) return Math.floor(seconds / 60) + " min";
+	if (seconds < 86400) return Math.floor(seconds / 3600) + " h";
+	return Math.floor(seconds / 86400) + " d";
 }
 
 export const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");
@@ -49,9 +49,9 @@ export const title = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** What a contribution says, in words. */
 export function value(part) {
-  if (part.state) return (STATES[part.state] ?? UNKNOWN)[1];
-  if (part.status) return (PRESENCE[part.status] ?? UNKNOWN)[1];
-  return `${part.new} new, ${part.old} old`;
+	if (part.state) return (STATES[part.state] ?? UNKNOWN)[1];
+	if (part.status) return (PRESENCE[part.status] ?? UNKNOWN)[1];
+	return `${part.new} new, ${part.old} old`;
 }
 
 const tail = (key) => key.slice(Math.max(key.lastIndexOf("/"), key.lastIndexOf(":")) + 1);
@@ -59,204 +59,204 @@ const order = new Intl.Collator("en", { numeric: true });
 
 /** Calls back: `rows` when keys came or went, `row` when one changed, `beat`, `line` when the connection did, `tick`. */
 export class Feed {
-  rows = [];
-  beat = null;
-  line = "connecting"; // then live, lost, live, …
-  #on;
-  #people = new Map();
-  #spaces = new Map();
-  #rowOf = new Map(); // "space key" -> row
-  #told = new Set(); // spaces of which this connection has told all
-  #source = null;
-  #heard = [0, 0];
-  #since = Date.now();
-  #offset = 0;
-  #failures = 0;
-  #retry = 0;
-  #sorting = 0;
+	rows = [];
+	beat = null;
+	line = "connecting"; // then live, lost, live, …
+	#on;
+	#people = new Map();
+	#spaces = new Map();
+	#rowOf = new Map(); // "space key" -> row
+	#told = new Set(); // spaces of which this connection has told all
+	#source = null;
+	#heard = [0, 0];
+	#since = Date.now();
+	#offset = 0;
+	#failures = 0;
+	#retry = 0;
+	#sorting = 0;
 
-  constructor(on) {
-    this.#on = on;
-    this.#directory().then(() => this.#open());
-    setInterval(() => this.#tick(), 500);
-    // A page nobody sees needs no connection, of which browsers have six to one server.
-    document.addEventListener("visibilitychange", () => (document.hidden ? this.#close() : this.#source || this.#open()));
-  }
+	constructor(on) {
+		this.#on = on;
+		this.#directory().then(() => this.#open());
+		setInterval(() => this.#tick(), 500);
+		// A page nobody sees needs no connection, of which browsers have six to one server.
+		document.addEventListener("visibilitychange", () => (document.hidden ? this.#close() : this.#source || this.#open()));
+	}
 
-  /** The server's time. */
-  now() {
-    return Date.now() + this.#offset;
-  }
+	/** The server's time. */
+	now() {
+		return Date.now() + this.#offset;
+	}
 
-  /** Since when the connection is lost. */
-  get lostSince() {
-    return this.#heard[0] || this.#since;
-  }
+	/** Since when the connection is lost. */
+	get lostSince() {
+		return this.#heard[0] || this.#since;
+	}
 
-  /** Shape, words and trust of a row, as they are now. */
-  view(row) {
-    const { device, presence, mailbox } = row;
-    const main = device ?? presence ?? mailbox;
-    let [shape, label] = device ? STATES[device.state] ?? UNKNOWN : presence ? PRESENCE[presence.status] ?? UNKNOWN : ["mail", ""];
-    const note = device && presence && PRESENCE[presence.status];
-    if (note && shape === "free" && note[0] === "away") [shape, label] = note;
-    const mail = mailbox?.new ?? 0;
-    if (!label) label = mail ? `${mail} new` : "No new messages";
-    const lost = this.line !== "live";
-    const stale = lost || main.freshness !== "live";
-    const age = this.age(main);
-    let more = "";
-    if (stale) more = ` · ${main.freshness === "gone" ? "heard " : ""}${span(age)} ago`;
-    else if (CALLS.has(shape)) more = ` for ${span(this.now() - Date.parse(main.changed_at))}`;
-    return { shape, label, more, stale, age, mail, mailStale: mailbox && (lost || mailbox.freshness !== "live"), call: CALLS.has(shape) };
-  }
+	/** Shape, words and trust of a row, as they are now. */
+	view(row) {
+		const { device, presence, mailbox } = row;
+		const main = device ?? presence ?? mailbox;
+		let [shape, label] = device ? STATES[device.state] ?? UNKNOWN : presence ? PRESENCE[presence.status] ?? UNKNOWN : ["mail", ""];
+		const note = device && presence && PRESENCE[presence.status];
+		if (note && shape === "free" && note[0] === "away") [shape, label] = note;
+		const mail = mailbox?.new ?? 0;
+		if (!label) label = mail ? `${mail} new` : "No new messages";
+		const lost = this.line !== "live";
+		const stale = lost || main.freshness !== "live";
+		const age = this.age(main);
+		let more = "";
+		if (stale) more = ` · ${main.freshness === "gone" ? "heard " : ""}${span(age)} ago`;
+		else if (CALLS.has(shape)) more = ` for ${span(this.now() - Date.parse(main.changed_at))}`;
+		return { shape, label, more, stale, age, mail, mailStale: mailbox && (lost || mailbox.freshness !== "live"), call: CALLS.has(shape) };
+	}
 
-  /** How old what is shown may be, in ms. */
-  age(object) {
-    if (object.freshness === "live") return this.line === "live" ? 0 : Date.now() - this.lostSince;
-    return object.age_ms + Date.now() - object.at;
-  }
+	/** How old what is shown may be, in ms. */
+	age(object) {
+		if (object.freshness === "live") return this.line === "live" ? 0 : Date.now() - this.lostSince;
+		return object.age_ms + Date.now() - object.at;
+	}
 
-  object(space, key) {
-    return this.#spaces.get(space)?.get(key);
-  }
+	object(space, key) {
+		return this.#spaces.get(space)?.get(key);
+	}
 
-  async #directory() {
-    try {
-      const answer = await fetch("/api/v1/people");
-      for (const person of await answer.json()) this.#people.set(person.key, person);
-    } catch {
-      this.#people.clear();
-    }
-  }
+	async #directory() {
+		try {
+			const answer = await fetch("/api/v1/people");
+			for (const person of await answer.json()) this.#people.set(person.key, person);
+		} catch {
+			this.#people.clear();
+		}
+	}
 
-  #open() {
-    clearTimeout(this.#retry);
-    this.#close();
-    const source = (this.#source = new EventSource("/api/v1/panel"));
-    const on = (name, act) => source.addEventListener(name, (event) => source === this.#source && act(JSON.parse(event.data)));
-    this.#told.clear();
-    let spaces = null; // all there are; the first beat comes before the snapshots
-    const complete = () => spaces?.every((space) => this.#told.has(space));
-    on("snapshot", ({ space, all }) => {
-      this.#spaces.set(space, new Map(all.map((object) => [object.key, this.#stamp(object)])));
-      this.#told.add(space);
-      if (!complete()) return;
-      this.#rebuild();
-      this.#setLine("live");
-    });
-    on("change", (change) => this.#change(change));
-    on("beat", (beat) => {
-      spaces = beat.spaces;
-      this.#heard = [Date.now(), performance.now()];
-      this.#failures = 0;
-      this.#offset = beat.at - Date.now();
-      this.beat = beat;
-      if (complete()) this.#setLine("live");
-      this.#on.beat?.(beat);
-    });
-    source.onerror = () => {
-      if (source !== this.#source) return;
-      this.#close();
-      this.#retry = setTimeout(() => this.#open(), RETRY_MS[Math.min(this.#failures++, RETRY_MS.length - 1)]);
-    };
-  }
+	#open() {
+		clearTimeout(this.#retry);
+		this.#close();
+		const source = (this.#source = new EventSource("/api/v1/panel"));
+		const on = (name, act) => source.addEventListener(name, (event) => source === this.#source && act(JSON.parse(event.data)));
+		this.#told.clear();
+		let spaces = null; // all there are; the first beat comes before the snapshots
+		const complete = () => spaces?.every((space) => this.#told.has(space));
+		on("snapshot", ({ space, all }) => {
+			this.#spaces.set(space, new Map(all.map((object) => [object.key, this.#stamp(object)])));
+			this.#told.add(space);
+			if (!complete()) return;
+			this.#rebuild();
+			this.#setLine("live");
+		});
+		on("change", (change) => this.#change(change));
+		on("beat", (beat) => {
+			spaces = beat.spaces;
+			this.#heard = [Date.now(), performance.now()];
+			this.#failures = 0;
+			this.#offset = beat.at - Date.now();
+			this.beat = beat;
+			if (complete()) this.#setLine("live");
+			this.#on.beat?.(beat);
+		});
+		source.onerror = () => {
+			if (source !== this.#source) return;
+			this.#close();
+			this.#retry = setTimeout(() => this.#open(), RETRY_MS[Math.min(this.#failures++, RETRY_MS.length - 1)]);
+		};
+	}
 
-  #close() {
-    this.#source?.close();
-    this.#source = null;
-    clearTimeout(this.#retry);
-    if (this.line === "live") this.#setLine("lost");
-  }
+	#close() {
+		this.#source?.close();
+		this.#source = null;
+		clearTimeout(this.#retry);
+		if (this.line === "live") this.#setLine("lost");
+	}
 
-  #stamp(object) {
-    object.at = Date.now();
-    return object;
-  }
+	#stamp(object) {
+		object.at = Date.now();
+		return object;
+	}
 
-  #change({ space, key, new: object }) {
-    const known = this.#spaces.get(space);
-    if (!known) return;
-    if (!object) {
-      known.delete(key);
-      return this.#resort();
-    }
-    known.set(key, this.#stamp(object));
-    const row = this.#rowOf.get(space + " " + key);
-    if (!row) return this.#resort();
-    row[space] = object;
-    this.#on.row?.(row, space);
-  }
+	#change({ space, key, new: object }) {
+		const known = this.#spaces.get(space);
+		if (!known) return;
+		if (!object) {
+			known.delete(key);
+			return this.#resort();
+		}
+		known.set(key, this.#stamp(object));
+		const row = this.#rowOf.get(space + " " + key);
+		if (!row) return this.#resort();
+		row[space] = object;
+		this.#on.row?.(row, space);
+	}
 
-  #resort() {
-    this.#sorting ||= setTimeout(() => this.#rebuild(), 250);
-  }
+	#resort() {
+		this.#sorting ||= setTimeout(() => this.#rebuild(), 250);
+	}
 
-  /** Who is shown: each device, with the mailbox and the presence of its number; then what has no device. */
-  #rebuild() {
-    clearTimeout(this.#sorting);
-    this.#sorting = 0;
-    this.#rowOf.clear();
-    const rows = [];
-    const byNumber = new Map();
-    for (const space of ["device", "presence", "mailbox"]) {
-      for (const [key, object] of this.#spaces.get(space) ?? []) {
-        const number = space === "mailbox" ? key.replace(/@.*/, "") : tail(key);
-        let row = space === "device" ? null : byNumber.get(number);
-        if (!row || row[space]) {
-          row = this.#row(space, key, object, number);
-          rows.push(row);
-          if (!byNumber.has(row.ext || number)) byNumber.set(row.ext || number, row);
-        }
-        row[space] = object;
-        this.#rowOf.set(space + " " + key, row);
-      }
-    }
-    rows.sort((a, b) => order.compare(a.site, b.site) || order.compare(a.sort, b.sort));
-    this.rows = rows;
-    this.#on.rows?.(rows);
-  }
+	/** Who is shown: each device, with the mailbox and the presence of its number; then what has no device. */
+	#rebuild() {
+		clearTimeout(this.#sorting);
+		this.#sorting = 0;
+		this.#rowOf.clear();
+		const rows = [];
+		const byNumber = new Map();
+		for (const space of ["device", "presence", "mailbox"]) {
+			for (const [key, object] of this.#spaces.get(space) ?? []) {
+				const number = space === "mailbox" ? key.replace(/@.*/, "") : tail(key);
+				let row = space === "device" ? null : byNumber.get(number);
+				if (!row || row[space]) {
+					row = this.#row(space, key, object, number);
+					rows.push(row);
+					if (!byNumber.has(row.ext || number)) byNumber.set(row.ext || number, row);
+				}
+				row[space] = object;
+				this.#rowOf.set(space + " " + key, row);
+			}
+		}
+		rows.sort((a, b) => order.compare(a.site, b.site) || order.compare(a.sort, b.sort));
+		this.rows = rows;
+		this.#on.rows?.(rows);
+	}
 
-  #row(space, key, object, number) {
-    const person = this.#people.get(key) ?? {};
-    const nodes = object.contributions.map((part) => part.node);
-    const name = person.name || key;
-    const ext = person.extension || (person.name && number !== name ? number : "");
-    const site = title(person.site || (new Set(nodes).size > 1 ? SHARED : nodes[0] ?? SHARED));
-    return { space, key, name, ext, site, sort: ext || name, hay: plain(`${name} ${ext} ${key} ${site}`) };
-  }
+	#row(space, key, object, number) {
+		const person = this.#people.get(key) ?? {};
+		const nodes = object.contributions.map((part) => part.node);
+		const name = person.name || key;
+		const ext = person.extension || (person.name && number !== name ? number : "");
+		const site = title(person.site || (new Set(nodes).size > 1 ? SHARED : nodes[0] ?? SHARED));
+		return { space, key, name, ext, site, sort: ext || name, hay: plain(`${name} ${ext} ${key} ${site}`) };
+	}
 
-  #tick() {
-    const [wall, mono] = this.#heard;
-    // Both clocks: one may be set, the other stands still while the machine sleeps.
-    if (wall && (Date.now() - wall > SILENT_MS || performance.now() - mono > SILENT_MS)) {
-      if (this.line === "live") this.#setLine("lost");
-      if (this.#source && Date.now() - wall > 3 * SILENT_MS && !this.#retry) this.#open();
-    }
-    if (this.line === "connecting" && Date.now() - this.#since > SILENT_MS) this.#setLine("lost");
-    const line = this.line === "lost";
-    const strip = byId("strip");
-    strip.hidden = !line;
-    if (line) strip.textContent = `No connection for ${span(Date.now() - this.lostSince)}. Every lamp shows its last known state.`;
-    this.#on.tick?.();
-  }
+	#tick() {
+		const [wall, mono] = this.#heard;
+		// Both clocks: one may be set, the other stands still while the machine sleeps.
+		if (wall && (Date.now() - wall > SILENT_MS || performance.now() - mono > SILENT_MS)) {
+			if (this.line === "live") this.#setLine("lost");
+			if (this.#source && Date.now() - wall > 3 * SILENT_MS && !this.#retry) this.#open();
+		}
+		if (this.line === "connecting" && Date.now() - this.#since > SILENT_MS) this.#setLine("lost");
+		const line = this.line === "lost";
+		const strip = byId("strip");
+		strip.hidden = !line;
+		if (line) strip.textContent = `No connection for ${span(Date.now() - this.lostSince)}. Every lamp shows its last known state.`;
+		this.#on.tick?.();
+	}
 
-  #setLine(line) {
-    if (this.line === line) return;
-    const before = this.line;
-    this.line = line;
-    document.body.classList.toggle("lost", line === "lost");
-    const pill = byId("pill");
-    pill.textContent = line === "live" ? "Live" : "No connection";
-    pill.className = "pill " + line;
-    if (line === "lost") say("No connection. Every lamp shows its last known state.");
-    else if (before === "lost") say("Connected again.");
-    this.#on.line?.(line);
-    this.#tick();
-  }
+	#setLine(line) {
+		if (this.line === line) return;
+		const before = this.line;
+		this.line = line;
+		document.body.classList.toggle("lost", line === "lost");
+		const pill = byId("pill");
+		pill.textContent = line === "live" ? "Live" : "No connection";
+		pill.className = "pill " + line;
+		if (line === "lost") say("No connection. Every lamp shows its last known state.");
+		else if (before === "lost") say("Connected again.");
+		this.#on.line?.(line);
+		this.#tick();
+	}
 }
 
 /** Tells those who listen. */
 export function say(text) {
-  byId("say").textContent = text;
+	byId("say").textContent = text;
 }

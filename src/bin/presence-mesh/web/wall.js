@@ -16,111 +16,110 @@ let shift = 0;
 if (query.has("theme")) document.documentElement.dataset.theme = query.get("theme");
 
 const feed = new Feed({
-  rows: arrange,
-  row(row, space) {
-    fill(row, feed);
-    if (space === "device" && row.device.freshness === "live") tell(`${row.name} ${feed.view(row).label.toLowerCase()}`);
-    counting ||= setTimeout(count, 250);
-  },
-  beat(beat) {
-    const peers = new Map(beat.peers.map((peer) => [peer.node, peer.standing === "alive"]));
-    for (const [node, alive] of peers) if (last?.has(node) && last.get(node) !== alive) tell(`${node} ${alive ? "in touch again" : "out of touch: its lamps show their last state"}`, true);
-    last = peers;
-    count();
-  },
-  line: refresh,
-  tick: refresh,
+	rows: arrange,
+	row(row, space) {
+		fill(row, feed);
+		if (space === "device" && row.device.freshness === "live") tell(`${row.name} ${feed.view(row).label.toLowerCase()}`);
+		counting ||= setTimeout(count, 250);
+	},
+	beat(beat) {
+		const peers = new Map(beat.peers.map((peer) => [peer.node, peer.standing === "alive"]));
+		for (const [node, alive] of peers) if (last?.has(node) && last.get(node) !== alive) tell(`${node} ${alive ? "in touch again" : "out of touch: its lamps show their last state"}`, true);
+		last = peers;
+		count();
+	},
+	line: refresh,
+	tick: refresh,
 });
 
 function arrange(rows) {
-  const found = new Map();
-  for (const row of rows) {
-    if (only.length && !only.includes(row.site.toLowerCase())) continue;
-    if (!found.has(row.site)) found.set(row.site, []);
-    found.get(row.site).push(row);
-  }
-  for (const [name, site] of sites) if (!found.has(name)) site.element.remove(), sites.delete(name);
-  for (const [name, mine] of found) {
-    if (!sites.has(name)) {
-      const note = h("span", { class: "note" });
-      const root = h("div", { role: "list", "aria-label": name, class: "list" });
-      const element = h("section", { class: "site" }, h("h2", {}, h("span", {}, name), note), root);
-      sites.set(name, { element, note, list: new List(root, "div", feed) });
-    }
-    const site = sites.get(name);
-    site.rows = mine;
-    byId("sites").append(site.element);
-  }
-  fit();
-  for (const site of sites.values()) site.list.show(site.rows);
-  count();
+	const found = new Map();
+	for (const row of rows) {
+		if (only.length && !only.includes(row.site.toLowerCase())) continue;
+		if (!found.has(row.site)) found.set(row.site, []);
+		found.get(row.site).push(row);
+	}
+	for (const [name, site] of sites) if (!found.has(name)) site.element.remove(), sites.delete(name);
+	for (const [name, mine] of found) {
+		if (!sites.has(name)) {
+			const note = h("span", { class: "note" });
+			const root = h("div", { role: "list", "aria-label": name, class: "list" });
+			const element = h("section", { class: "site" }, h("h2", {}, h("span", {}, name), note), root);
+			sites.set(name, { element, note, list: new List(root, "div", feed) });
+		}
+		const site = sites.get(name);
+		site.rows = mine;
+		byId("sites").append(site.element);
+	}
+	fit();
+	for (const site of sites.values()) site.list.show(site.rows);
+	count();
 }
 
-/** Rows as tall as fit; words are left out before people are. */
+/** Rows as tall as fit. */
 function fit() {
-  const longest = Math.max(1, ...[...sites.values()].map((site) => site.rows.length));
-  const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-  const room = (innerHeight - byId("sites").offsetTop) / rem - 8.5;
-  document.body.classList.toggle("dense", room / longest < 4);
-  document.body.style.setProperty("--row", Math.min(6, Math.max(3.4, room / longest)) + "rem");
+	const longest = Math.max(1, ...[...sites.values()].map((site) => site.rows.length));
+	const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+	const room = (innerHeight - byId("sites").offsetTop) / rem - 8.5;
+	document.body.style.setProperty("--row", Math.min(6, Math.max(4, room / longest)) + "rem");
 }
 
 let counting = 0;
 function count() {
-  clearTimeout(counting);
-  counting = 0;
-  const sum = { people: 0, free: 0, call: 0, other: 0 };
-  for (const site of sites.values()) {
-    let free = 0, stale = 0, age = 0;
-    for (const row of site.rows) {
-      const view = feed.view(row);
-      if (view.stale) stale++, (age = Math.max(age, view.age));
-      if (view.shape === "mail") continue;
-      sum.people++;
-      if (view.shape === "free") sum.free++, free++;
-      else if (view.call) sum.call++;
-      else sum.other++;
-    }
-    const all = site.rows.length;
-    site.element.classList.toggle("doubted", stale === all);
-    site.note.textContent = feed.line !== "live" ? "last known" : stale === all ? "out of touch" : stale ? `${stale} not up to date` : `${free} free`;
-  }
-  const parts = [`${sum.people} people`, `${sum.free} free`, `${sum.call} on a call`, sum.other && `${sum.other} other`].filter(Boolean);
-  if (feed.rows.length) byId("sum").textContent = parts.join(" · ");
-  if (feed.line === "live" && feed.beat) {
-    const up = feed.beat.peers.filter((peer) => peer.standing === "alive").length + 1;
-    const all = feed.beat.peers.filter((peer) => !peer.left).length + 1;
-    byId("pill").textContent = `${up} of ${all} nodes in touch`;
-    byId("pill").className = up === all ? "pill live" : "pill part";
-  }
+	clearTimeout(counting);
+	counting = 0;
+	const sum = { people: 0, free: 0, call: 0, other: 0 };
+	for (const site of sites.values()) {
+		let free = 0, stale = 0, age = 0;
+		for (const row of site.rows) {
+			const view = feed.view(row);
+			if (view.stale) stale++, (age = Math.max(age, view.age));
+			if (view.shape === "mail") continue;
+			sum.people++;
+			if (view.shape === "free") sum.free++, free++;
+			else if (view.call) sum.call++;
+			else sum.other++;
+		}
+		const all = site.rows.length;
+		site.element.classList.toggle("doubted", stale === all);
+		site.note.textContent = feed.line !== "live" ? "last known" : stale === all ? "out of touch" : stale ? `${stale} not up to date` : `${free} free`;
+	}
+	const parts = [`${sum.people} people`, `${sum.free} free`, `${sum.call} on a call`, sum.other && `${sum.other} other`].filter(Boolean);
+	if (feed.rows.length) byId("sum").textContent = parts.join(" · ");
+	if (feed.line === "live" && feed.beat) {
+		const up = feed.beat.peers.filter((peer) => peer.standing === "alive").length + 1;
+		const all = feed.beat.peers.filter((peer) => !peer.left).length + 1;
+		byId("pill").textContent = `${up} of ${all} nodes in touch`;
+		byId("pill").className = up === all ? "pill live" : "pill part";
+	}
 }
 
 function tell(text) {
-  news.unshift(`${new Date(feed.now()).toLocaleTimeString("en-GB")} ${text}`);
-  news.length = Math.min(news.length, 3);
+	news.unshift(`${new Date(feed.now()).toLocaleTimeString("en-GB")} ${text}`);
+	news.length = Math.min(news.length, 3);
 }
 
 function refresh() {
-  const now = new Date();
-  byId("time").textContent = now.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
-  byId("time").dateTime = now.toISOString();
-  byId("news").replaceChildren(...news.map((text) => h("span", {}, text)));
-  for (const body of document.querySelectorAll(".row")) if (body.row?.drawn) fill(body.row, feed);
-  if (feed.line !== "live") count();
-  const minute = now.getMinutes();
-  // A pixel a minute, so that nothing burns in.
-  if (minute !== shift) document.body.style.setProperty("--shift", ((shift = minute) % 8) - 4 + "px");
+	const now = new Date();
+	byId("time").textContent = now.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+	byId("time").dateTime = now.toISOString();
+	byId("news").replaceChildren(...news.map((text) => h("span", {}, text)));
+	for (const body of document.querySelectorAll(".row")) if (body.row?.drawn) fill(body.row, feed);
+	if (feed.line !== "live") count();
+	const minute = now.getMinutes();
+	// A pixel a minute, so that nothing burns in.
+	if (minute !== shift) document.body.style.setProperty("--shift", ((shift = minute) % 8) - 4 + "px");
 }
 
 /** The next screenful, and after the last the first again; not while somebody scrolls. */
 function turn() {
-  const step = innerHeight - byId("sites").offsetTop - 120;
-  const end = document.documentElement.scrollHeight - innerHeight;
-  const pages = end > 24 ? Math.ceil(end / step) + 1 : 1;
-  const at = Math.round(scrollY / step);
-  byId("page").textContent = pages > 1 ? `${Math.min(at + 1, pages)} / ${pages}` : "";
-  if (pages === 1 || performance.now() - touched < REST_MS) return;
-  scrollTo({ top: scrollY >= end - 4 ? 0 : scrollY + step, behavior: "instant" });
+	const step = innerHeight - byId("sites").offsetTop - 120;
+	const end = document.documentElement.scrollHeight - innerHeight;
+	const pages = end > 24 ? Math.ceil(end / step) + 1 : 1;
+	const at = Math.round(scrollY / step);
+	byId("page").textContent = pages > 1 ? `${Math.min(at + 1, pages)} / ${pages}` : "";
+	if (pages === 1 || performance.now() - touched < REST_MS) return;
+	scrollTo({ top: scrollY >= end - 4 ? 0 : scrollY + step, behavior: "instant" });
 }
 setInterval(turn, TURN_MS);
 for (const kind of ["wheel", "keydown", "pointerdown", "touchstart"]) addEventListener(kind, () => (touched = performance.now()), { passive: true });
