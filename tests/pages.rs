@@ -163,9 +163,8 @@ fn a_node_that_comes_back_is_shown_live_again() {
         Duration::from_secs(5),
     );
 
-    let mut command = world.command("berlin", &[]);
-    command.args(["--http", &berlin.http.to_string()]);
-    let berlin = support::process::Node::spawn("berlin", command, &world.path("berlin.log"));
+    let http = berlin.http.to_string();
+    let berlin = world.start("berlin", &[], &["--http", &http]);
     berlin.put(DEVICE, r#"{"state":"RINGING"}"#);
     page.await_js("document.querySelector('.row.s-ringing:not(.stale)') && document.getElementById('strip').hidden", PATIENCE);
 }

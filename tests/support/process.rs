@@ -62,17 +62,10 @@ impl World {
     /// What [`World::start`] runs.
     pub fn command(&self, name: &str, flags: &[&str]) -> Command {
         let mut command = program();
-        command.args([
-            "run",
-            "--mesh",
-            "test",
-            "--node",
-            name,
-            "--mdns",
-            "off",
-            "--http",
-            "127.0.0.1:0",
-        ]);
+        command.args(["run", "--mesh", "test", "--node", name, "--mdns", "off"]);
+        if !flags.contains(&"--http") {
+            command.args(["--http", "127.0.0.1:0"]);
+        }
         command.arg("--key-file").arg(&self.key_file);
         command.arg("--data-dir").arg(self.path(name));
         if !flags.contains(&"--listen") {

@@ -291,7 +291,8 @@ impl Engine {
     /// Nobody calls, or waits for the sight of, what cannot be reached.
     fn divide(&mut self) {
         let sides = self.reachable();
-        self.sightings.cut(|a, b| sides[a] == sides[b]);
+        let runs = |site| self.sites.mesh(site).is_some();
+        self.sightings.cut(|a, b| sides[a] == sides[b] && runs(a));
         self.phones.divide(sides);
     }
 

@@ -101,11 +101,17 @@ pub async fn panel(State(app): State<App>) -> Result<Response, Problem> {
 
 fn beat(mesh: &Mesh) -> String {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let mut peers = PeerObject::all(mesh);
+    for peer in &mut peers {
+        // `/api/v1/peers` tells these; a second is no time in which they change.
+        peer.addresses.clear();
+        peer.attributes.clear();
+    }
     let beat = Beat {
         at: u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
         spaces: [DeviceState::NAME, MessageCounts::NAME],
         status: NodeStatus::new(mesh.status()),
-        peers: PeerObject::all(mesh),
+        peers,
     };
     serde_json::to_string(&beat).expect("texts, numbers and maps with text keys are JSON")
 }

@@ -72,6 +72,7 @@ export class Feed {
 	#since = Date.now();
 	#offset = 0;
 	#failures = 0;
+	#opened = 0;
 	#retry = 0;
 	#sorting = 0;
 
@@ -133,6 +134,7 @@ export class Feed {
 	#open() {
 		clearTimeout(this.#retry);
 		this.#close();
+		this.#opened = Date.now();
 		const source = (this.#source = new EventSource("/api/v1/panel"));
 		const on = (name, act) => source.addEventListener(name, (event) => source === this.#source && act(JSON.parse(event.data)));
 		this.#told.clear();
@@ -229,15 +231,14 @@ export class Feed {
 	#tick() {
 		const [wall, mono] = this.#heard;
 		// Both clocks: one may be set, the other stands still while the machine sleeps.
-		if (wall && (Date.now() - wall > SILENT_MS || performance.now() - mono > SILENT_MS)) {
-			if (this.line === "live") this.#setLine("lost");
-			if (this.#source && Date.now() - wall > 3 * SILENT_MS && !this.#retry) this.#open();
-		}
+		const silent = Math.max(Date.now() - wall, performance.now() - mono) > SILENT_MS;
+		if (this.line === "live" && silent) this.#setLine("lost");
+		// Open, and nothing comes: a connection that died without a word.
+		if (this.#source && Date.now() - Math.max(wall, this.#opened) > 3 * SILENT_MS) this.#open();
 		if (this.line === "connecting" && Date.now() - this.#since > SILENT_MS) this.#setLine("lost");
-		const line = this.line === "lost";
 		const strip = byId("strip");
-		strip.hidden = !line;
-		if (line) strip.textContent = `No connection for ${span(Date.now() - this.lostSince)}. Every lamp shows its last known state.`;
+		strip.hidden = this.line !== "lost";
+		strip.textContent = `No connection for ${span(Date.now() - this.lostSince)}. Every lamp shows its last known state.`;
 		this.#on.tick?.();
 	}
 

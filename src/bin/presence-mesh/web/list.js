@@ -2,11 +2,11 @@
 
 import { h, icon } from "./feed.js";
 
-const CHUNK = 20;
+const CHUNK = 12;
 
 const chunks = new IntersectionObserver(
 	(entries) => entries.forEach((entry) => (entry.isIntersecting ? entry.target.draw() : entry.target.clear())),
-	{ rootMargin: "1200px 0px" },
+	{ rootMargin: "800px 0px" },
 );
 
 /** A list of rows within `root`. `tag`: what a row is made of. */

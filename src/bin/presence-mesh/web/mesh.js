@@ -46,7 +46,7 @@ function drawFacts() {
 		facts.push(["A change is everywhere in", stage.median_ms == null ? "–" : `${ms(stage.median_ms)}, at worst ${ms(stage.p99_ms)}`, true]);
 	} else facts.push(["Digest", status.digest.slice(0, 8), true], ["Ready", status.ready ? "yes" : "not yet", status.ready]);
 	byId("facts").replaceChildren(...facts.map(([name, text, good]) =>
-		h("div", { class: good && feed.line === "live" ? "fact" : "fact bad" }, h("span", { class: "dim" }, name), h("b", {}, text))));
+		h("div", { class: good && feed.line === "live" ? "fact" : "fact bad" }, h("span", { class: "dim" }, name), h("b", {}, feed.line === "live" ? text : "not known"))));
 }
 
 const ms = (value) => (value < 10 ? value.toFixed(1) : Math.round(value)) + " ms";

@@ -82,7 +82,7 @@ function count() {
 		}
 		const all = site.rows.length;
 		site.element.classList.toggle("doubted", stale === all);
-		site.note.textContent = feed.line !== "live" ? "last known" : stale === all ? "out of touch" : stale ? `${stale} not up to date` : `${free} free`;
+		site.note.textContent = feed.line !== "live" ? "last known" : stale === all ? "out of touch" : stale ? `${stale} not up to date` : site.rows[0]?.device ? `${free} free` : "";
 	}
 	const parts = [`${sum.people} people`, `${sum.free} free`, `${sum.call} on a call`, sum.other && `${sum.other} other`].filter(Boolean);
 	if (feed.rows.length) byId("sum").textContent = parts.join(" · ");
