@@ -38,8 +38,8 @@ use crate::bridge::Readiness;
 use crate::demo::Stage;
 use crate::people::Person;
 
-/// Streams open at once; each holds a watcher and a task. Further ones get 503.
-const MAX_STREAMS: usize = 256;
+/// Streams open at once; each holds a watcher and a task. Further ones get 503. A page holds one.
+const MAX_STREAMS: usize = 1_024;
 
 /// What the routes answer from. Cheap to clone.
 #[derive(Clone)]

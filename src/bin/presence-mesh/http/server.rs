@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
@@ -15,7 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::App;
 
 /// Connections open at once; further ones wait in the system's backlog until one ends.
-const MAX_CONNECTIONS: usize = 512;
+const MAX_CONNECTIONS: usize = 1_280;
 /// A client that sends its headers slower than this, or is idle for this long between requests, is let go.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Request line and headers together; hyper answers 431 beyond it. Also bounds what is buffered of a body.
@@ -33,6 +34,7 @@ pub struct Server {
 impl Server {
     /// Binds, so that a taken address is noticed before anything else is started.
     pub async fn bind(address: &str) -> anyhow::Result<Self> {
+        allow_files();
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("cannot serve HTTP on {address}"))?;
@@ -85,5 +87,15 @@ impl Server {
                 });
             }
         })
+    }
+}
+
+/// Lets the process open as many files as it may: each connection is one, and the usual soft limit of 1,024 is
+/// meant for programs that call `select`.
+fn allow_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "cannot raise the number of open files");
     }
 }
