@@ -64,6 +64,7 @@ export class Feed {
 	line = "connecting"; // then live, lost, live, …
 	#on;
 	#people = new Map();
+	#named;
 	#spaces = new Map();
 	#rowOf = new Map(); // "space key" -> row
 	#told = new Set(); // spaces of which this connection has told all
@@ -78,7 +79,8 @@ export class Feed {
 
 	constructor(on) {
 		this.#on = on;
-		this.#directory().then(() => this.#open());
+		this.#named = this.#directory();
+		this.#open();
 		setInterval(() => this.#tick(), 500);
 		// A page nobody sees needs no connection, of which browsers have six to one server.
 		document.addEventListener("visibilitychange", () => (document.hidden ? this.#close() : this.#source || this.#open()));
@@ -139,13 +141,12 @@ export class Feed {
 		const on = (name, act) => source.addEventListener(name, (event) => source === this.#source && act(JSON.parse(event.data)));
 		this.#told.clear();
 		let spaces = null; // all there are; the first beat comes before the snapshots
+		const live = () => source === this.#source && this.#setLine("live");
 		const complete = () => spaces?.every((space) => this.#told.has(space));
 		on("snapshot", ({ space, all }) => {
 			this.#spaces.set(space, new Map(all.map((object) => [object.key, this.#stamp(object)])));
 			this.#told.add(space);
-			if (!complete()) return;
-			this.#rebuild();
-			this.#setLine("live");
+			if (complete()) this.#named.then(() => this.#rebuild()).then(live);
 		});
 		on("change", (change) => this.#change(change));
 		on("beat", (beat) => {
@@ -154,7 +155,7 @@ export class Feed {
 			this.#failures = 0;
 			this.#offset = beat.at - Date.now();
 			this.beat = beat;
-			if (complete()) this.#setLine("live");
+			if (complete()) this.#named.then(live);
 			this.#on.beat?.(beat);
 		});
 		source.onerror = () => {
