@@ -87,8 +87,11 @@ impl Browser {
         let target = json!({"url": "about:blank", "newWindow": true});
         let target = self.call(None, "Target.createTarget", target)["targetId"].clone();
         let attach = json!({"targetId": target, "flatten": true});
-        let session = self.call(None, "Target.attachToTarget", attach)["sessionId"].clone();
-        let session = session.as_str().expect("sessions have names").to_owned();
+        let attached = self.call(None, "Target.attachToTarget", attach);
+        let session = attached["sessionId"]
+            .as_str()
+            .expect("it has a name")
+            .to_owned();
         let page = Page {
             browser: self,
             session,
@@ -96,12 +99,11 @@ impl Browser {
         for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
             page.call(domain, json!({}));
         }
-        page.call(
-            "Emulation.setFocusEmulationEnabled",
-            json!({"enabled": true}),
-        );
-        page.size(width, height);
-        page.go(url);
+        let on = json!({"enabled": true});
+        page.call("Emulation.setFocusEmulationEnabled", on);
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500});
+        page.call("Emulation.setDeviceMetricsOverride", size);
+        page.call("Page.navigate", json!({"url": url}));
         page
     }
 
@@ -133,16 +135,7 @@ impl Page<'_> {
         self.browser.call(Some(&self.session), method, params)
     }
 
-    pub fn go(&self, url: &str) {
-        self.call("Page.navigate", json!({"url": url}));
-    }
-
-    pub fn size(&self, width: u32, height: u32) {
-        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500});
-        self.call("Emulation.setDeviceMetricsOverride", size);
-    }
-
-    /// As if the reader had chosen so: `("prefers-color-scheme", "dark")`.
+    /// `("prefers-color-scheme", "dark")`.
     pub fn prefer(&self, feature: &str, value: &str) {
         let features = json!({"features": [{"name": feature, "value": value}]});
         self.call("Emulation.setEmulatedMedia", features);
