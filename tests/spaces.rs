@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use presence_mesh::Freshness::{Gone, Live, Stale};
 use presence_mesh::model::{Key, Scope, Source, SpaceId, Value};
-use presence_mesh::proto::{TrackId, WatchId, Watched, Write};
+use presence_mesh::proto::{TrackId, WatchId, Watched};
 use presence_mesh::{
     DeviceState, Freshness, Pattern, Presence, PresenceStatus, ReplicaId, Rule, WriteError,
 };
@@ -308,18 +308,9 @@ fn the_last_value_before_a_withdrawal_is_seen_elsewhere() {
             .replica_mut(1)
             .watch(scope(SpaceId::CUSTOM, "a"), Pattern::any(), false);
         assert_eq!(changes(&mut world, 1, watch), [""; 0]);
-        let (key, now) = (custom("a", "1"), world.now(0));
-        let api = Write {
-            source: Source::API,
-            restate: false,
-        };
-        for value in [Some(json("1")), None, Some(json("2")), None] {
-            let replica = world.replica_mut(0);
-            replica
-                .write(vec![(key.clone(), value)], api, now)
-                .expect("a write");
-        }
-        world.write(0, Vec::new()).expect("nothing is written");
+        let values = [Some(json("1")), None, Some(json("2")), None];
+        let writes = values.map(|value| (custom("a", "1"), value));
+        world.write_in_one_turn(0, writes.to_vec());
         world.run_for(500);
         assert_eq!(
             changes(&mut world, 1, watch),
