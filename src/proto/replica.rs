@@ -298,7 +298,7 @@ impl Replica {
         let rename = old.as_ref().map(|record| &record.name)
             != origin.record.as_ref().map(|record| &record.name);
         if let Some(record) = origin.record.as_ref().filter(|_| rename) {
-            origin.name = record.name.as_str().into();
+            origin.known_as = Some(record.name.as_str().into());
         }
         if down(&old) != down(&origin.record) {
             let mut keys = origin.keys();

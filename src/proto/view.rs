@@ -3,11 +3,11 @@
 mod apart;
 mod index;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::config::{Limits, Merge};
@@ -29,8 +29,8 @@ use index::Index;
 /// is shown here equals, at every moment, what [`View::recomputed`] makes of the store from nothing.
 #[derive(Debug)]
 pub(super) struct View {
-    /// Hashed with fixed keys, and nobody sees the order.
-    rows: HashMap<Key, Row, BuildHasherDefault<DefaultHasher>>,
+    /// Hashed without a random seed, and nobody sees the order.
+    rows: FxHashMap<Key, Row>,
     /// What is shown of keys whose contributions are not combined.
     apart: Apart,
     index: Index,
@@ -61,7 +61,7 @@ struct Was {
 impl View {
     pub(super) fn new(mailboxes: Merge, max_clock_drift: Duration, limits: &Limits) -> Self {
         Self {
-            rows: HashMap::default(),
+            rows: FxHashMap::default(),
             apart: Apart::new(),
             index: Index::default(),
             held: BTreeSet::new(),
@@ -82,13 +82,19 @@ impl View {
             return;
         }
         let contributes = store.get(origin).contribution(key).is_some();
-        let row = self.rows.entry(key.clone()).or_default();
-        match row.origins.iter().position(|known| *known == origin) {
-            None if contributes => row.origins.push(origin),
-            Some(at) if !contributes => {
-                row.origins.swap_remove(at);
+        match self.rows.get_mut(key) {
+            None if !contributes => return,
+            None => {
+                let row = self.rows.entry(key.clone()).or_default();
+                row.origins.push(origin);
             }
-            _ => {}
+            Some(row) => match row.origins.iter().position(|known| *known == origin) {
+                None if contributes => row.origins.push(origin),
+                Some(at) if !contributes => {
+                    row.origins.swap_remove(at);
+                }
+                _ => {}
+            },
         }
         self.show(store, key, now);
     }
@@ -438,7 +444,7 @@ fn shown(
         .map(|candidate| Contribution {
             node: store
                 .find(candidate.replica)
-                .map_or_else(Arc::default, |index| store.get(index).name.clone()),
+                .map_or_else(Arc::default, |index| store.get(index).name()),
             replica: candidate.replica,
             incarnation: candidate.incarnation,
             seq: candidate.entry.seq(),
