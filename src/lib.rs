@@ -39,7 +39,7 @@ pub use config::MeshBuilder;
 #[cfg(feature = "net")]
 pub use error::{AddressError, KeyUseError, SetAttributeError, StartError};
 #[cfg(feature = "net")]
-pub use mesh::{Mesh, Peer, Status};
+pub use mesh::{Departure, Mesh, Peer, PeerChange, PeerWatcher, Pong, Status};
 #[cfg(feature = "faults")]
 pub use net::Links;
 #[cfg(feature = "faults")]
@@ -50,4 +50,4 @@ pub use net::{FoundBy, NetCounters};
 #[cfg(feature = "net")]
 pub use space::{Space, StateValue, Tracked};
 #[cfg(feature = "net")]
-pub use watch::{PeerWatcher, Watch, Watcher};
+pub use watch::{Watch, Watcher};

@@ -7,6 +7,7 @@ mod connections;
 mod discovery;
 mod gossip;
 mod leave;
+mod ping;
 mod sync;
 
 use std::collections::BTreeMap;
@@ -60,6 +61,8 @@ pub(super) struct Driver {
     /// Questions of others, until the replica answers, which it does at once.
     answering: BTreeMap<RequestId, ResponseChannel<Result<wire::Response, Refused>>>,
     next_question: u64,
+    /// Users' own questions that are under way. Bounded.
+    pings: BTreeMap<OutboundRequestId, ping::Pinged>,
     /// Everything that came before has been taken in.
     read_until: Duration,
     /// When the replica's timers are due.
@@ -107,6 +110,7 @@ impl Driver {
             asked: BTreeMap::new(),
             answering: BTreeMap::new(),
             next_question: 0,
+            pings: BTreeMap::new(),
             read_until: Duration::ZERO,
             replica_due: None,
             members_due: None,
@@ -132,6 +136,7 @@ impl Driver {
                 }
                 command = self.commands.recv() => match command {
                     Some(Command::Ban(replica)) => self.ban(replica),
+                    Some(Command::Ping(answers)) => self.ping(&answers),
                     Some(Command::Leave(done)) => {
                         self.leave().await;
                         // Whoever asked may have gone away meanwhile.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
@@ -20,6 +21,8 @@ pub(crate) enum Command {
     Leave(oneshot::Sender<()>),
     /// Close all connections of this replica and refuse it from now on.
     Ban(ReplicaId),
+    /// Ask every connected peer to answer, and say who did, and how long that took.
+    Ping(mpsc::Sender<(ReplicaId, Duration)>),
 }
 
 /// The replica behind one short lock, and what hangs on it.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use presence_mesh::{
-    Contribution, DeviceState, Explanation, FoundBy, Freshness, Mesh, Peer, Shown, Standing, Status,
+    Contribution, DeviceState, Explanation, FoundBy, Freshness, Mesh, Peer, Shown, SpaceId,
+    Standing, Status,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,18 @@ pub struct DeviceFields {
 impl From<DeviceState> for DeviceFields {
     fn from(state: DeviceState) -> Self {
         Self { state }
+    }
+}
+
+/// The field of a custom value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CustomFields {
+    pub value: serde_json::Value,
+}
+
+impl From<serde_json::Value> for CustomFields {
+    fn from(value: serde_json::Value) -> Self {
+        Self { value }
     }
 }
 
@@ -56,7 +69,7 @@ pub struct Explained<V> {
     pub freshness: Freshness,
     pub age_ms: u64,
     pub changed_at: String,
-    /// One word: `single`, `aggregate`, `latest-writer`, `sum`, `all-gone`.
+    /// One word: `single`, `aggregate`, `latest-writer`, `sum`, `per-origin`, `all-gone`.
     pub rule: String,
     /// The rule as a sentence.
     pub why: String,
@@ -141,6 +154,17 @@ pub struct PeerObject {
     pub clock_skew_ms: Option<i64>,
     /// How many keys it has given a value.
     pub entries: usize,
+}
+
+/// Whether a node answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PongObject {
+    pub node: String,
+    pub replica: ReplicaIdText,
+    /// Null when it did not.
+    pub rtt_ms: Option<f64>,
+    pub connected: bool,
+    pub standing: Standing,
 }
 
 /// `/livez` and `/readyz`.
@@ -243,9 +267,10 @@ impl NodeStatus {
         let count = |space| status.entries.get(&space).copied().unwrap_or_default();
         Self {
             entries: Entries {
-                device: count(presence_mesh::SpaceId::DEVICES),
-                mailbox: count(presence_mesh::SpaceId::MAILBOXES),
-                ..Entries::default()
+                device: count(SpaceId::DEVICES),
+                mailbox: count(SpaceId::MAILBOXES),
+                presence: count(SpaceId::PRESENCE),
+                custom: count(SpaceId::CUSTOM) + count(SpaceId::CUSTOM_PER_ORIGIN),
             },
             mesh: status.mesh,
             node: status.node,
@@ -282,6 +307,21 @@ impl PeerObject {
             clock_skew_ms: peer.clock_skew_ms,
             entries: peer.entries,
         }
+    }
+}
+
+impl PongObject {
+    /// Asks all other nodes.
+    pub async fn all(mesh: &Mesh) -> Vec<Self> {
+        let to_us = |rtt: Duration| (rtt.as_secs_f64() * 1e6).round() / 1e3;
+        let pongs = mesh.ping().await.into_iter().map(|pong| Self {
+            node: pong.node,
+            replica: pong.replica.to_string(),
+            rtt_ms: pong.rtt.map(to_us),
+            connected: pong.connected,
+            standing: pong.standing,
+        });
+        pongs.collect()
     }
 }
 

@@ -22,7 +22,7 @@ use axum::http::{Method, StatusCode};
 use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use presence_mesh::{DeviceState, MAX_KEY_BYTES, MAX_VALUE_BYTES, Mesh, MessageCounts};
+use presence_mesh::{DeviceState, MAX_KEY_BYTES, MAX_VALUE_BYTES, Mesh, MessageCounts, Presence};
 use tokio::sync::Semaphore;
 
 pub use problem::Problem;
@@ -68,7 +68,7 @@ impl App {
         let mut peers = mesh.watch_peers();
         let ended = stopped.clone();
         tokio::spawn(async move {
-            while peers.next().await.is_some() {}
+            while peers.changed().await.is_some() {}
             ended.store(true, Ordering::Relaxed);
         });
         Self {
@@ -89,9 +89,12 @@ impl App {
             .route("/readyz", get(node::readyz))
             .route("/api/v1/status", get(node::status))
             .route("/api/v1/peers", get(node::peers))
+            .route("/api/v1/ping", get(node::ping))
             .route("/api/v1/stream", get(stream::stream))
             .merge(keys::routes::<DeviceState>())
             .merge(keys::routes::<MessageCounts>())
+            .merge(keys::routes::<Presence>())
+            .merge(keys::routes::<serde_json::Value>())
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
             .layer(middleware::from_fn(move |request, next| {

@@ -56,7 +56,7 @@ async fn node(settings: &Settings) -> anyhow::Result<()> {
     tracing::info!(node = mesh.node(), mesh = mesh.mesh_name(), replica = %mesh.id(), "node started");
 
     let mut peers = mesh.watch_peers();
-    let ended = async { while peers.next().await.is_some() {} };
+    let ended = async { while peers.changed().await.is_some() {} };
     let told = tokio::select! {
         name = stop.next() => Some(name),
         () = ended => None,

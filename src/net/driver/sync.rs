@@ -62,6 +62,9 @@ impl Driver {
                         request_id,
                         response,
                     } => {
+                        if self.pinged(request_id, response.is_ok().then_some(now)) {
+                            return;
+                        }
                         let Some(id) = self.asked.remove(&request_id) else {
                             return;
                         };
@@ -76,6 +79,9 @@ impl Driver {
                 ..
             } => {
                 tracing::debug!(%peer, %error, "a question was not answered");
+                if self.pinged(request_id, None) {
+                    return;
+                }
                 if let (Some(id), Some(to)) = (self.asked.remove(&request_id), replica_id(&peer)) {
                     self.failed(to, id);
                 }

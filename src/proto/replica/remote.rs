@@ -136,19 +136,27 @@ impl Replica {
             return;
         }
         let outcome = origin.accept(delta, self.config.limits.pending_ranges, mono_ms(self.now));
-        let (replica, head) = (origin.replica, origin.head());
         self.counters.deltas_old += u64::from(outcome.old);
         self.counters.deltas_early += u64::from(outcome.early);
         if outcome.full {
             self.counters.reject("pending");
         }
-        self.counters.entries_applied += outcome.changed.len() as u64;
         self.counters.resets_applied += u64::from(outcome.reset && !outcome.old);
-        self.observe(index, &outcome.changed);
-        self.refresh(index, &outcome.changed);
+        self.applied(index, &outcome.changed);
+        // One by one: what was said last before a withdrawal is to be seen, though both waited together.
+        while let Some(outcome) = self.store.get_mut(index).follow(mono_ms(self.now)) {
+            self.applied(index, &outcome.changed);
+        }
         self.drop_settled(index);
-        self.sync.got(replica, head);
+        let origin = self.store.get(index);
+        self.sync.got(origin.replica, origin.head());
         self.restand(index);
+    }
+
+    fn applied(&mut self, index: OriginIndex, changed: &[crate::model::Key]) {
+        self.counters.entries_applied += changed.len() as u64;
+        self.observe(index, changed);
+        self.refresh(index, changed);
     }
 
     /// Learns the stamps of what was written, so that later writes here are above them.
