@@ -22,9 +22,11 @@ mod io;
 mod lease;
 mod member;
 mod replica;
+mod saved;
 mod shown;
 mod store;
 mod sync;
+mod unsaved;
 mod view;
 mod watches;
 
@@ -34,5 +36,6 @@ pub use error::WriteError;
 pub use io::{Input, Now, Output, Report, RequestId};
 pub use member::{Member, Standing};
 pub use replica::{MapSummary, Replica, Write};
+pub use saved::{Changes, Facts, OriginChanges, Proof, Restored, Saved, SavedOrigin};
 pub use shown::{Change, Contribution, Explanation, Freshness, Rule, Shown};
 pub use watches::{WatchId, Watched};

@@ -152,7 +152,7 @@ impl<T: StateValue> Space<T> {
             .map(|(key, value)| Ok((Self::key(key.as_ref())?, value.encode()?)));
         let entries = entries.collect::<Result<Vec<_>, WriteError>>()?;
         self.shared
-            .with(|replica, now| replica.replace_all(T::SPACE, entries, self.source, now))
+            .write(|replica, now| replica.replace_all(T::SPACE, entries, self.source, now))
     }
 
     /// Says what this node knows of `key` for as long as the token lives; dropped, it is withdrawn.
@@ -160,7 +160,14 @@ impl<T: StateValue> Space<T> {
     /// # Errors
     /// As [`Space::set`].
     pub fn track(&self, key: &str, value: T) -> Result<Tracked<T>, WriteError> {
-        self.set(key, value)?;
+        // Before it is there: what somebody holds a token for is never saved.
+        let name = Self::key(key)?;
+        let mark = |tracked| {
+            self.shared
+                .with(|replica, _| replica.mark_tracked(&name, tracked));
+        };
+        mark(true);
+        self.set(key, value).inspect_err(|_| mark(false))?;
         Ok(Tracked {
             space: self.clone(),
             key: key.to_owned(),
@@ -247,7 +254,7 @@ impl<T: StateValue> Space<T> {
             restate,
         };
         self.shared
-            .with(|replica, now| replica.write(entries, how, now))
+            .write(|replica, now| replica.write(entries, how, now))
     }
 
     fn key(text: &str) -> Result<Key, KeyError> {
@@ -295,6 +302,10 @@ impl<T: StateValue> Drop for Tracked<T> {
     fn drop(&mut self) {
         if let Err(error) = self.space.clear(&self.key) {
             tracing::debug!(key = self.key, %error, "tracked key not withdrawn");
+        }
+        if let Ok(name) = Space::<T>::key(&self.key) {
+            let shared = &self.space.shared;
+            shared.with(|replica, _| replica.mark_tracked(&name, false));
         }
     }
 }

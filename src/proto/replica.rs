@@ -2,6 +2,7 @@
 
 mod local;
 mod remote;
+mod save;
 mod serve;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,6 +17,7 @@ use super::member::{Member, Standing};
 use super::shown::{Explanation, Shown};
 use super::store::{OriginIndex, OriginState, Store};
 use super::sync::Sync;
+use super::unsaved::Unsaved;
 use super::view::{View, mono_ms};
 use super::watches::{WatchId, Watched};
 use crate::crdt::{Entry, Hlc, HybridClock};
@@ -35,6 +37,8 @@ pub struct Replica {
     sync: Sync,
     graves: Graves,
     own: Own,
+    /// What the next life is to find; `None` when nothing is saved.
+    unsaved: Option<Unsaved>,
     outbox: VecDeque<Output>,
     counters: Counters,
     random: Random,
@@ -79,6 +83,7 @@ impl Replica {
             sync: Sync::new(ms(timing.retry), limits),
             graves: Graves::new(limits.graves),
             own: Own::new(HybridClock::above(config.hlc_floor), mono),
+            unsaved: None,
             outbox: VecDeque::new(),
             counters: Counters::default(),
             spans: Spans::new(timing),
@@ -233,6 +238,8 @@ impl Replica {
         let frame = origin.latest().map_or(0, |header| header.frame);
         self.graves
             .dig(origin.replica, origin.map.incarnation(), frame);
+        self.unsaved_whole(origin.replica);
+        self.unsaved_grave(origin.replica);
         self.sync.give_up(origin.replica);
         self.outbox.push_back(Output::MembersChanged);
     }

@@ -1,5 +1,6 @@
 //! What this node itself says: writes, frames, beats, its record, its lives.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::super::error::WriteError;
@@ -44,6 +45,8 @@ pub(super) struct Own {
     /// Ours less the peers' median, while that is too much.
     clock_off_ms: Option<i64>,
     record: NodeRecord,
+    /// Own keys that do not outlive the process.
+    pub(super) tracked: BTreeSet<Key>,
 }
 
 /// Within this many ms of its start an origin may find that an earlier life had a greater incarnation.
@@ -71,6 +74,7 @@ impl Own {
             left: false,
             clock_off_ms: None,
             record: NodeRecord::default(),
+            tracked: BTreeSet::new(),
         }
     }
 
@@ -233,6 +237,24 @@ impl Replica {
         Ok(())
     }
 
+    /// Notes that what a source said in an earlier life is not confirmed yet.
+    pub(super) fn doubt_source(&mut self, source: Source) {
+        let down = &mut self.own.record.down;
+        if down.iter().all(|down| down.source != source) {
+            down.push(SourceDown {
+                source,
+                since_up_ms: 0,
+            });
+        }
+    }
+
+    /// Says in this node's record which sources are doubted.
+    pub(super) fn write_doubts(&mut self) {
+        if !self.own.record.down.is_empty() {
+            self.write_record();
+        }
+    }
+
     /// What this node says of itself.
     pub fn record(&self) -> &NodeRecord {
         &self.own.record
@@ -325,6 +347,7 @@ impl Replica {
             let now = mono_ms(self.now);
             self.store.own_mut().tombstones.push_back((seq, now));
         }
+        self.unsaved_key(self.id(), &key);
         self.refresh(Store::OWN, &[key]);
     }
 
@@ -481,6 +504,7 @@ impl Replica {
         if self.own.settled.is_some() {
             self.own.settled = Some(self.store.own().map.head());
         }
+        self.unsaved_whole(self.id());
         self.report(Report::Jumped { incarnation: new });
     }
 
