@@ -247,15 +247,20 @@ fn what_hangs_on_something_else_than_the_process_does_not_return_as_if_it_were_t
     let mut node = Machine::new(1);
     node.write(device("PJSIP/100"), InUse, BRIDGE);
     node.write(mailbox("100@default"), MessageCounts::new(3, 1), BRIDGE);
-    node.up().mark_tracked(&device("session"), true);
+    // Said and saved as any other, and then somebody takes a token for it.
     node.write(device("session"), InUse, API);
     node.write(device("kept"), InUse, API);
     node.save();
-    // Its last token is dropped, and the key is written again as any other.
-    node.up().mark_tracked(&device("session/2"), true);
-    node.write(device("session/2"), InUse, API);
+    let now = node.now();
+    let mut track = |name: &str| {
+        let (key, replica) = (device(name), node.replica.as_mut().expect("it is up"));
+        let token = replica.track(key, InUse.into(), Source::API, now);
+        token.expect("a write")
+    };
+    let (_, ended) = (track("session"), track("session/2"));
     node.save();
-    node.up().mark_tracked(&device("session/2"), false);
+    node.up().untrack(ended, now).expect("a write");
+    node.write(device("session/2"), InUse, API);
     node.save();
     node.crash();
     node.start();

@@ -25,6 +25,10 @@ const GIVE_UP_MS: i64 = 10_000;
 #[derive(Debug)]
 pub(super) struct Sync {
     peers: BTreeMap<ReplicaId, Peer>,
+    /// The question that is out to a peer.
+    out: BTreeMap<ReplicaId, Asking>,
+    /// No peer that is free has anything to be asked or told.
+    idle: bool,
     gaps: BTreeMap<ReplicaId, Gap>,
     staged_entries: usize,
     staged_limit: usize,
@@ -37,7 +41,6 @@ pub(super) struct Sync {
 /// A peer that can be asked.
 #[derive(Debug, Default)]
 struct Peer {
-    asking: Option<Asking>,
     /// How long a question to it may stay unanswered, in ms: twice what its last answer took, and twice as long
     /// again after every one that did not come (as RFC 6298 has it), from `retry` to [`GIVE_UP_MS`]. While one
     /// is out, nothing else is asked of it: a lost one must not keep a lossy path idle, nor a slow path be
@@ -56,12 +59,6 @@ struct Peer {
 impl Peer {
     fn patience(&self, retry_ms: i64) -> i64 {
         self.patience_ms.max(retry_ms).min(GIVE_UP_MS)
-    }
-
-    /// When the question that is out to it is given up.
-    fn due(&self, retry_ms: i64) -> Option<i64> {
-        let asking = self.asking.as_ref()?;
-        Some(asking.sent_at + self.patience(retry_ms))
     }
 }
 
@@ -120,6 +117,8 @@ impl Sync {
     pub(super) fn new(retry_ms: i64, limits: &Limits) -> Self {
         Self {
             peers: BTreeMap::new(),
+            out: BTreeMap::new(),
+            idle: true,
             gaps: BTreeMap::new(),
             staged_entries: 0,
             staged_limit: limits.staged_entries,
@@ -133,11 +132,13 @@ impl Sync {
     pub(super) fn peer_up(&mut self, peer: ReplicaId) -> bool {
         let new = !self.peers.contains_key(&peer);
         self.peers.entry(peer).or_default().root |= new;
+        self.idle &= !new;
         new
     }
 
     pub(super) fn peer_down(&mut self, peer: ReplicaId) {
         self.peers.remove(&peer);
+        self.out.remove(&peer);
         for gap in self.gaps.values_mut() {
             gap.tellers.retain(|teller| *teller != peer);
             if gap.asked.is_some_and(|(asked, _)| asked == peer) {
@@ -171,6 +172,7 @@ impl Sync {
     pub(super) fn compare_with(&mut self, peer: ReplicaId) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.root = true;
+            self.idle = false;
         }
     }
 
@@ -178,6 +180,7 @@ impl Sync {
     pub(super) fn ask_heads(&mut self, peer: ReplicaId, after: Option<ReplicaId>) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.heads.get_or_insert(after);
+            self.idle = false;
         }
     }
 
@@ -185,6 +188,7 @@ impl Sync {
     pub(super) fn offer(&mut self, peer: ReplicaId, origin: ReplicaId) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.offers.insert(origin);
+            self.idle = false;
         }
     }
 
@@ -254,8 +258,12 @@ impl Sync {
 
     /// The question `id` that is out to `peer`, which is free from now on.
     fn over(&mut self, peer: ReplicaId, id: RequestId) -> Option<Asking> {
-        let peer_state = self.peers.get_mut(&peer)?;
-        let asking = peer_state.asking.take_if(|asking| asking.id == id)?;
+        let asking = self.out.remove(&peer)?;
+        if asking.id != id {
+            self.out.insert(peer, asking);
+            return None;
+        }
+        self.idle = false;
         if let Asked::Pull(origins) = &asking.what {
             for origin in origins {
                 if let Some(gap) = self.gaps.get_mut(origin) {
@@ -396,21 +404,21 @@ impl Sync {
                 gap.asked = Some((peer, now));
             }
         }
-        let state = self.peers.get_mut(&peer).expect("only peers are asked");
-        state.asking = Some(Asking {
+        let asking = Asking {
             id,
             sent_at: now,
             what,
-        });
+        };
+        let before = self.out.insert(peer, asking);
+        assert!(before.is_none(), "at most one question is out to a peer");
         Some((peer, id, request))
     }
 
     fn next_pull(&self, store: &Store, now: i64) -> Option<(ReplicaId, Asked, Request)> {
-        let free = |peer: &ReplicaId| {
-            self.peers
-                .get(peer)
-                .is_some_and(|peer| peer.asking.is_none())
-        };
+        if self.gaps.is_empty() {
+            return None;
+        }
+        let free = |peer: &ReplicaId| self.peers.contains_key(peer) && !self.out.contains_key(peer);
         let open = |gap: &Gap| gap.asked.is_none_or(|(_, at)| now - at >= self.retry_ms);
         // The one asked last comes last, unless a transfer from it is half done.
         let choose = |gap: &Gap| {
@@ -441,11 +449,12 @@ impl Sync {
     }
 
     fn next_round(&mut self, store: &Store, now: i64) -> Option<(ReplicaId, Asked, Request)> {
-        for (id, peer) in self
-            .peers
-            .iter_mut()
-            .filter(|(_, peer)| peer.asking.is_none())
-        {
+        if self.idle {
+            return None;
+        }
+        let out = &self.out;
+        let free = |(id, _): &(&ReplicaId, &mut Peer)| !out.contains_key(id);
+        for (id, peer) in self.peers.iter_mut().filter(free) {
             if std::mem::take(&mut peer.root) {
                 let root = store.digest();
                 return Some((*id, Asked::Root(root), Request::Root(root)));
@@ -467,16 +476,17 @@ impl Sync {
                 return Some((*id, Asked::Have, Request::Have(heads)));
             }
         }
+        self.idle = true;
         None
     }
 
     /// Gives up the questions that have been out for too long, to put them again; says how many.
     pub(super) fn give_up_overdue(&mut self, now: i64) -> u64 {
         let overdue: Vec<_> = self
-            .peers
+            .out
             .iter()
-            .filter(|(_, peer)| peer.due(self.retry_ms).is_some_and(|due| due <= now))
-            .filter_map(|(id, peer)| Some((*id, peer.asking.as_ref()?.id)))
+            .filter(|(peer, asking)| self.due(**peer, asking) <= now)
+            .map(|(peer, asking)| (*peer, asking.id))
             .collect();
         for (id, request) in &overdue {
             let asked = self.failed(*id, *request);
@@ -494,6 +504,12 @@ impl Sync {
         overdue.len() as u64
     }
 
+    /// When a question that is out is given up.
+    fn due(&self, peer: ReplicaId, asking: &Asking) -> i64 {
+        let peer = self.peers.get(&peer).expect("only peers are asked");
+        asking.sent_at + peer.patience(self.retry_ms)
+    }
+
     /// When something here is due although nothing happens.
     pub(super) fn next_timeout(&self, now: i64) -> Option<i64> {
         let retries = self
@@ -502,8 +518,8 @@ impl Sync {
             .filter_map(|gap| gap.asked.map(|(_, at)| at + self.retry_ms));
         // A retry that is due and was not taken waits for a peer to be free, not for the time.
         let retries = retries.filter(|at| *at > now);
-        let unanswered = self.peers.values();
-        let unanswered = unanswered.filter_map(|peer| peer.due(self.retry_ms));
+        let unanswered = self.out.iter();
+        let unanswered = unanswered.map(|(peer, asking)| self.due(*peer, asking));
         retries.chain(unanswered).min()
     }
 

@@ -16,6 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
 
 use super::gossip::{Gossip, MessageId, Rpc};
 use super::outcome::{Figures, NodeFigures};
@@ -52,7 +53,7 @@ pub struct World {
     queue: Queue<Event>,
     nodes: Vec<Node>,
     /// Clones share an id.
-    by_id: BTreeMap<ReplicaId, Vec<usize>>,
+    by_id: FxHashMap<ReplicaId, Vec<usize>>,
     links: Links,
     gossip: Option<Gossip>,
     messages: VecDeque<Message>,
@@ -61,7 +62,7 @@ pub struct World {
     /// Faults under way, and what they hold back.
     active: Vec<(usize, Fault)>,
     held: Vec<Packet>,
-    logs: BTreeMap<(ReplicaId, Incarnation), Log>,
+    logs: FxHashMap<(ReplicaId, Incarnation), Log>,
     trace: Trace,
     figures: Figures,
     recorder: Option<Recorder>,
@@ -226,7 +227,7 @@ impl World {
             now_us: 0,
             queue: Queue::new(),
             nodes: Vec::new(),
-            by_id: BTreeMap::new(),
+            by_id: FxHashMap::default(),
             links: Links::new(scenario.network.clone(), originals.len(), seed),
             gossip: scenario
                 .gossip
@@ -236,7 +237,7 @@ impl World {
             first_message: 0,
             active: Vec::new(),
             held: Vec::new(),
-            logs: BTreeMap::new(),
+            logs: FxHashMap::default(),
             trace: Trace::default(),
             figures: Figures::default(),
             recorder: None,
@@ -356,6 +357,10 @@ impl World {
             Event::Stop(node, life) => {
                 if self.nodes[node].lives(life) {
                     self.stop(node, false);
+                    if self.mended {
+                        // Its goodbye was said just before everything was mended.
+                        self.queue.put(self.now_us, Event::Start(node));
+                    }
                 }
                 None
             }

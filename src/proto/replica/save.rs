@@ -240,7 +240,7 @@ impl Replica {
             }
         }
         let kept = |key: &Key, entry: &Entry| {
-            let outlives = || outlives(key, entry.source()) && !self.own.tracked.contains(key);
+            let outlives = || outlives(key, entry.source()) && !self.is_tracked(key);
             !entry.is_tombstone() && (!own || outlives())
         };
         if let Some(after) = dirty.sweep.take() {
@@ -287,18 +287,6 @@ impl Replica {
             alive_wall_ms: wall(origin.lease.age(mono)),
             proof,
         })
-    }
-
-    /// Says that an own key lives only as long as somebody holds a token for it: it does not outlive the process.
-    pub fn mark_tracked(&mut self, key: &Key, tracked: bool) {
-        let changed = if tracked {
-            self.own.tracked.insert(key.clone())
-        } else {
-            self.own.tracked.remove(key)
-        };
-        if changed {
-            self.unsaved_key(self.id(), key);
-        }
     }
 
     /// Notes that a key of an origin has changed.
