@@ -6,6 +6,8 @@ use thiserror::Error;
 
 use crate::model::AttributeError;
 pub use crate::net::{AddressError, StartError};
+#[cfg(feature = "persist")]
+pub use crate::persist::SaveError;
 pub use crate::proto::WriteError;
 use crate::wire::KeyFileError;
 

@@ -20,6 +20,8 @@ pub mod error;
 mod mesh;
 #[cfg(feature = "net")]
 mod net;
+#[cfg(feature = "persist")]
+mod persist;
 #[cfg(feature = "net")]
 mod space;
 #[cfg(feature = "net")]
@@ -47,6 +49,8 @@ pub use net::Links;
 pub use net::parts as net_parts;
 #[cfg(feature = "net")]
 pub use net::{FoundBy, NetCounters};
+#[cfg(feature = "persist")]
+pub use persist::{SaveError, SaveStatus};
 #[cfg(feature = "net")]
 pub use space::{Space, StateValue, Tracked};
 #[cfg(feature = "net")]

@@ -41,6 +41,9 @@ struct Inner {
     addresses: Vec<String>,
     /// Ends the driver when the last handle is dropped.
     driver: tokio::task::AbortHandle,
+    /// Saves what there is when the last handle is dropped.
+    #[cfg(feature = "persist")]
+    keeper: Option<Arc<crate::persist::Keeper>>,
 }
 
 /// How a node is doing.
@@ -86,8 +89,17 @@ impl Mesh {
                 node,
                 addresses,
                 driver,
+                #[cfg(feature = "persist")]
+                keeper: None,
             }),
         }
+    }
+
+    #[cfg(feature = "persist")]
+    pub(crate) fn kept_by(mut self, keeper: Option<Arc<crate::persist::Keeper>>) -> Self {
+        let inner = Arc::get_mut(&mut self.inner).expect("it was just made");
+        inner.keeper = keeper;
+        self
     }
 
     /// The states of devices.
@@ -315,8 +327,8 @@ impl Mesh {
             .await;
     }
 
-    /// Leaves the mesh: the others see this node gone at once. Returns when the goodbye is sent and all
-    /// connections are closed; calling it again returns at once. Writes are refused afterwards.
+    /// Leaves the mesh: the others see this node gone at once. Returns when the goodbye is sent, all connections
+    /// are closed and everything is saved; calling it again returns at once. Writes are refused afterwards.
     ///
     /// Dropping the future half-way does not stop the node from leaving.
     pub async fn leave(&self) {
@@ -332,6 +344,30 @@ impl Mesh {
             // The driver drops the sender when it ends, which is just as good an answer.
             let _ = left.await;
         }
+        #[cfg(feature = "persist")]
+        if let Some(keeper) = &self.inner.keeper {
+            keeper.close().await;
+        }
+    }
+
+    /// Resolves when everything this node has written and learnt is on disk. Without this call that is so within
+    /// a second. Cancel safe.
+    ///
+    /// # Errors
+    /// When the node keeps nothing ([`MeshBuilder::persist`](crate::MeshBuilder::persist)), has left, or the disk
+    /// does not take it; the attempts go on then.
+    #[cfg(feature = "persist")]
+    pub async fn flush(&self) -> Result<(), crate::SaveError> {
+        match &self.inner.keeper {
+            Some(keeper) => keeper.flush().await,
+            None => Err(crate::SaveError::NotKept),
+        }
+    }
+
+    /// How saving is going; `None` when the node keeps nothing.
+    #[cfg(feature = "persist")]
+    pub fn save_status(&self) -> Option<crate::SaveStatus> {
+        self.inner.keeper.as_ref().map(|keeper| keeper.status())
     }
 }
 

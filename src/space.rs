@@ -117,7 +117,7 @@ impl<T: StateValue> Space<T> {
             .into_iter()
             .map(|(key, value)| Ok((self.kind.key(key.as_ref())?, self.kind.encode(value)?)));
         let entries = entries.collect::<Result<Vec<_>, WriteError>>()?;
-        self.shared.with(|replica, now| {
+        self.shared.write(|replica, now| {
             replica.replace_all(self.kind.scope.clone(), entries, self.source, now)
         })
     }
@@ -246,7 +246,7 @@ impl<T: StateValue> Space<T> {
             restate,
         };
         self.shared
-            .with(|replica, now| replica.write(entries, how, now))
+            .write(|replica, now| replica.write(entries, how, now))
     }
 
     fn shown(&self, shown: &Shown<Value>) -> Option<Shown<T>> {

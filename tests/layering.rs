@@ -18,10 +18,11 @@ fn allowed(layer: &str) -> Vec<&'static str> {
         "wire" => below(2),
         "proto" => below(3),
         "sim" => below(4),
-        "net" => core.to_vec(),
+        // Neither knows of the other: the network goes on whatever the disk does.
+        "net" | "persist" => core.to_vec(),
         // Bridges are users: the public API and the words it is made of.
         "bridge" => vec!["model", "mesh", "space", "watch", "error"],
-        user if USERS.contains(&user) => [&core[..], &["net"], &USERS].concat(),
+        user if USERS.contains(&user) => [&core[..], &["net", "persist"], &USERS].concat(),
         other => panic!("src/{other} is in no layer: say here what it may import"),
     }
 }

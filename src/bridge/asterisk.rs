@@ -192,7 +192,8 @@ impl Asterisk {
             dump: Dump::default(),
             memory: Memory::default(),
             homes: BTreeSet::new(),
-            marked: false,
+            // What an earlier life left is marked, until the PBX has said it again.
+            marked: true,
             ask_at: Duration::MAX,
             ask_wait: timing.backoff,
             judge_at: now + timing.judge_after,

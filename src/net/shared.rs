@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -41,7 +41,12 @@ pub(crate) struct Shared {
     counters: Mutex<NetCounters>,
     commands: mpsc::Sender<Command>,
     stopped: AtomicBool,
+    /// What a write waits for, if anything.
+    barrier: OnceLock<Barrier>,
 }
+
+/// Returns when all that was written is where it must be.
+pub(crate) type Barrier = Box<dyn Fn() + Send + Sync>;
 
 /// Commands waiting for the driver. It takes them between two events, so more than a few never wait; when it
 /// is full, a handle waits.
@@ -61,6 +66,7 @@ impl Shared {
             counters: Mutex::default(),
             commands,
             stopped: AtomicBool::new(false),
+            barrier: OnceLock::new(),
         };
         (Arc::new(shared), receiver)
     }
@@ -100,6 +106,23 @@ impl Shared {
                 .send_if_modified(|known| !std::mem::replace(known, true));
         }
         result
+    }
+
+    /// Like [`Shared::with`], for what users write: afterwards waits for the barrier, if there is one. Never
+    /// called by the driver.
+    pub(crate) fn write<R>(&self, work: impl FnOnce(&mut Replica, Now) -> R) -> R {
+        let result = self.with(work);
+        if let Some(barrier) = self.barrier.get() {
+            barrier();
+        }
+        result
+    }
+
+    /// From now on [`Shared::write`] waits for this. Set once, before anybody writes.
+    #[cfg(feature = "persist")]
+    pub(crate) fn set_barrier(&self, barrier: Barrier) {
+        // There is one place that sets it.
+        let _ = self.barrier.set(barrier);
     }
 
     /// Resolves when [`Shared::with`] left output behind since the last call.

@@ -2,6 +2,7 @@
 
 mod local;
 mod remote;
+mod save;
 mod serve;
 mod track;
 
@@ -18,6 +19,7 @@ use super::shown::{Contribution, Explanation, Shown};
 use super::store::{OriginIndex, OriginState, Store};
 use super::sync::Sync;
 use super::tracks::Tracks;
+use super::unsaved::Unsaved;
 use super::view::{View, mono_ms};
 use super::watches::{WatchId, Watched};
 use crate::crdt::{Entry, Hlc, HybridClock};
@@ -38,6 +40,8 @@ pub struct Replica {
     graves: Graves,
     own: Own,
     tracks: Tracks,
+    /// What the next life is to find; `None` when nothing is saved.
+    unsaved: Option<Unsaved>,
     outbox: VecDeque<Output>,
     counters: Counters,
     random: Random,
@@ -83,6 +87,7 @@ impl Replica {
             graves: Graves::new(limits.graves),
             own: Own::new(HybridClock::above(config.hlc_floor), mono),
             tracks: Tracks::default(),
+            unsaved: None,
             outbox: VecDeque::new(),
             counters: Counters::default(),
             spans: Spans::new(timing),
@@ -237,6 +242,8 @@ impl Replica {
         let frame = origin.latest().map_or(0, |header| header.frame);
         self.graves
             .dig(origin.replica, origin.map.incarnation(), frame);
+        self.unsaved_whole(origin.replica);
+        self.unsaved_grave(origin.replica);
         self.sync.give_up(origin.replica);
         self.outbox.push_back(Output::MembersChanged);
     }

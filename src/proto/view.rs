@@ -40,6 +40,8 @@ pub(super) struct View {
     mailboxes: Merge,
     drift_ms: u64,
     watch_queue: usize,
+    /// No stamp that was looked at is later than this, in ms.
+    latest_ms: u64,
     /// The wall clock as of [`View::keep_time`]: every key is shown by this one.
     wall_ms: u64,
 }
@@ -69,6 +71,7 @@ impl View {
             mailboxes,
             drift_ms: u64::try_from(max_clock_drift.as_millis()).unwrap_or(u64::MAX),
             watch_queue: limits.watch_queue,
+            latest_ms: 0,
             wall_ms: 0,
         }
     }
@@ -101,7 +104,9 @@ impl View {
 
     /// Takes note of the time, and brings keys up to date whose held-back stamps have come of age.
     pub(super) fn keep_time(&mut self, store: &Store, now: Now) {
-        let set_back = now.wall_ms.saturating_add(self.drift_ms) < self.wall_ms;
+        // However little it was: a stamp that had just come of age lies in the future again.
+        let limit_ms = now.wall_ms.saturating_add(self.drift_ms);
+        let set_back = now.wall_ms < self.wall_ms && limit_ms < self.latest_ms;
         self.wall_ms = now.wall_ms;
         while let Some((_, key)) = self
             .held
@@ -115,7 +120,7 @@ impl View {
             }
         }
         if set_back {
-            // Stamps that had come of age may lie in the future again. Rare enough to look at everything.
+            // Rare enough to look at everything.
             let shared = self
                 .rows
                 .keys()
@@ -138,6 +143,8 @@ impl View {
             .get_mut(key)
             .expect("only keys with a row are shown");
         let candidates = candidates(store, &row.origins, key, now);
+        let stamps = candidates.iter().map(|one| one.entry.hlc().wall_ms());
+        self.latest_ms = stamps.fold(self.latest_ms, u64::max);
         for candidate in candidates.iter().filter(|candidate| candidate.held(&rules)) {
             let release = candidate
                 .entry

@@ -164,6 +164,16 @@ impl SignedHeader {
         ))
     }
 
+    /// Reads a signed header by itself, and checks it like one in a message.
+    ///
+    /// # Errors
+    /// When the bytes make no sense, belong to another mesh, or were not signed by the replica they name.
+    pub fn decode(bytes: &[u8], mesh: &MeshId) -> Result<Self, DecodeError> {
+        let (header, rest) = Self::take(bytes, mesh)?;
+        super::codec::end(rest)?;
+        Ok(header)
+    }
+
     /// What was signed.
     pub fn header(&self) -> &Header {
         &self.header

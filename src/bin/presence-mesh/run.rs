@@ -97,10 +97,12 @@ fn builder(settings: &Settings) -> anyhow::Result<MeshBuilder> {
         .key_file
         .clone()
         .unwrap_or_else(|| data_dir.join("mesh.key"));
+    let state = data_dir.join("state.redb");
     let mut builder = Mesh::builder(settings.mesh_name()?)
         .node(settings.node_name())
         .key_file(key_file)?
         .data_dir(data_dir)?
+        .persist(state)
         .join(&settings.join)?
         .mdns(settings.mdns)
         .kad(settings.kad)

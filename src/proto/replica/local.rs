@@ -236,6 +236,24 @@ impl Replica {
         Ok(())
     }
 
+    /// Notes that what a source said in an earlier life is not confirmed yet.
+    pub(super) fn doubt_source(&mut self, source: Source) {
+        let down = &mut self.own.record.down;
+        if down.iter().all(|down| down.source != source) {
+            down.push(SourceDown {
+                source,
+                since_up_ms: 0,
+            });
+        }
+    }
+
+    /// Says in this node's record which sources are doubted.
+    pub(super) fn write_doubts(&mut self) {
+        if !self.own.record.down.is_empty() {
+            self.write_record();
+        }
+    }
+
     /// What this node says of itself.
     pub fn record(&self) -> &NodeRecord {
         &self.own.record
@@ -328,6 +346,7 @@ impl Replica {
             let now = mono_ms(self.now);
             self.store.own_mut().tombstones.push_back((seq, now));
         }
+        self.unsaved_key(self.id(), &key);
         self.refresh(Store::OWN, &[key]);
     }
 
@@ -484,6 +503,7 @@ impl Replica {
         if self.own.settled.is_some() {
             self.own.settled = Some(self.store.own().map.head());
         }
+        self.unsaved_whole(self.id());
         self.report(Report::Jumped { incarnation: new });
     }
 

@@ -78,6 +78,7 @@ impl Replica {
                 self.counters.reject("grave");
                 return None;
             }
+            self.unsaved_grave(header.replica);
         }
         let index = self
             .store
@@ -86,8 +87,12 @@ impl Replica {
         let news = self.store.get_mut(index).note(signed, mono);
         match &news {
             HeaderNews::Nothing => {}
-            HeaderNews::Later => self.drop_settled(index),
+            HeaderNews::Later => {
+                self.unsaved_sign_of_life(header.replica);
+                self.drop_settled(index);
+            }
             HeaderNews::NewLife(keys) => {
+                self.unsaved_whole(header.replica);
                 self.sync.give_up(header.replica);
                 self.store.get_mut(index).record = None;
                 self.refresh(index, keys);
@@ -96,6 +101,7 @@ impl Replica {
             }
         }
         if self.store.get(index).left() != before {
+            self.unsaved_keys(header.replica, &[]);
             let keys = self.store.get(index).keys();
             self.refresh(index, &keys);
             self.outbox.push_back(Output::MembersChanged);
@@ -142,7 +148,9 @@ impl Replica {
             self.counters.reject("pending");
         }
         self.counters.resets_applied += u64::from(outcome.reset && !outcome.old);
-        self.applied(index, &outcome.changed);
+        if !outcome.old {
+            self.applied(index, &outcome.changed);
+        }
         // One by one: what was said last before a withdrawal is to be seen, though both waited together.
         while let Some(outcome) = self.store.get_mut(index).follow(mono_ms(self.now)) {
             self.applied(index, &outcome.changed);
@@ -156,11 +164,13 @@ impl Replica {
     fn applied(&mut self, index: OriginIndex, changed: &[crate::model::Key]) {
         self.counters.entries_applied += changed.len() as u64;
         self.observe(index, changed);
+        let replica = self.store.get(index).replica;
+        self.unsaved_keys(replica, changed);
         self.refresh(index, changed);
     }
 
     /// Learns the stamps of what was written, so that later writes here are above them.
-    fn observe(&mut self, index: OriginIndex, changed: &[crate::model::Key]) {
+    pub(super) fn observe(&mut self, index: OriginIndex, changed: &[crate::model::Key]) {
         let drift = u64::try_from(ms(self.config.timing.max_clock_drift)).unwrap_or_default();
         let map = &self.store.get(index).map;
         for entry in changed.iter().filter_map(|key| map.get(key)) {
