@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::config::MeshBuilder;
 use crate::error::SetAttributeError;
+use crate::events::Events;
 use crate::model::{DeviceState, Incarnation, MessageCounts, ReplicaId, Source, SpaceId};
 use crate::net::{Command, FoundBy, NetCounters, Shared};
 use crate::proto::{Counters, Standing, WriteError};
@@ -123,6 +124,11 @@ impl Mesh {
     /// The message counts of mailboxes.
     pub fn mailboxes(&self) -> Space<MessageCounts> {
         Space::new(self.inner.shared.clone())
+    }
+
+    /// Passing events: publishing them, and hearing of those of others.
+    pub fn events(&self) -> Events {
+        Events::new(self.inner.shared.clone())
     }
 
     /// This node's replica id.

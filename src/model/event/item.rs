@@ -16,7 +16,7 @@ pub struct PublishedEvent {
     pub replica: ReplicaId,
     /// In which life.
     pub incarnation: Incarnation,
-    /// What people call its origin.
+    /// What people call its origin; its replica id until that is known here.
     pub node: Arc<str>,
     /// Its number among those of this life of its origin, from 1.
     pub seq: u64,
