@@ -17,6 +17,8 @@ mod config;
 #[cfg(feature = "net")]
 pub mod error;
 #[cfg(feature = "net")]
+mod events;
+#[cfg(feature = "net")]
 mod mesh;
 #[cfg(feature = "net")]
 mod net;
@@ -31,8 +33,8 @@ mod zoo;
 
 pub use model::*;
 pub use proto::{
-    Change, Contribution, Counters, Explanation, Freshness, Limits, Merge, Preset, Rule, Shown,
-    Standing, Timing, WriteError,
+    Change, Contribution, Counters, Explanation, Freshness, Limits, Merge, Preset, PublishError,
+    Rule, Shown, Standing, Timing, WriteError,
 };
 pub use wire::{Digest, Identity, MeshKey};
 
@@ -40,6 +42,8 @@ pub use wire::{Digest, Identity, MeshKey};
 pub use config::MeshBuilder;
 #[cfg(feature = "net")]
 pub use error::{AddressError, KeyUseError, SetAttributeError, StartError};
+#[cfg(feature = "net")]
+pub use events::{EventStream, Events};
 #[cfg(feature = "net")]
 pub use mesh::{Departure, Mesh, Peer, PeerChange, PeerWatcher, Pong, Status};
 #[cfg(feature = "faults")]

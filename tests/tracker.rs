@@ -51,7 +51,8 @@ fn a_stale_full_state_never_replaces_a_newer_value() {
                 newest[node] = 0;
                 world.start(node);
             }
-            world.run_for(world_step(&mut world));
+            let step = world_step(&mut world);
+            world.run_for(step);
             for (node, newest) in newest.iter_mut().enumerate() {
                 let shown = shown_number(&world, node, &key).unwrap_or(0);
                 assert!(

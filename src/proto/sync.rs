@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smallvec::SmallVec;
 
 use super::config::Limits;
+use super::events::Events;
 use super::io::RequestId;
 use super::store::Store;
 use crate::crdt::{Delta, Entry, Head};
@@ -52,6 +53,10 @@ struct Peer {
     heads: Option<Option<ReplicaId>>,
     /// Tell it that we are ahead in these.
     offers: BTreeSet<ReplicaId>,
+    /// Ask for events of origins after this one.
+    events: Option<Option<ReplicaId>>,
+    /// Whether the question before was for events: then state has its turn.
+    events_asked: bool,
     /// Its wall clock less ours, in ms.
     skew_ms: Option<i64>,
 }
@@ -77,6 +82,8 @@ pub(super) enum Asked {
     Heads(Option<ReplicaId>),
     Have,
     Pull(Vec<ReplicaId>),
+    /// Events of origins after the first and up to the second.
+    Events(Option<ReplicaId>, Option<ReplicaId>),
 }
 
 /// Something of an origin that others have and we lack.
@@ -180,6 +187,14 @@ impl Sync {
     pub(super) fn ask_heads(&mut self, peer: ReplicaId, after: Option<ReplicaId>) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.heads.get_or_insert(after);
+            self.idle = false;
+        }
+    }
+
+    /// Asks `peer` for remembered events of all origins, or of those after `after`.
+    pub(super) fn ask_events(&mut self, peer: ReplicaId, after: Option<ReplicaId>) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.events.get_or_insert(after);
             self.idle = false;
         }
     }
@@ -391,11 +406,16 @@ impl Sync {
     pub(super) fn next_request(
         &mut self,
         store: &Store,
+        events: &Events,
         now: i64,
     ) -> Option<(ReplicaId, RequestId, Request)> {
-        let (peer, what, request) = self
-            .next_pull(store, now)
-            .or_else(|| self.next_round(store, now))?;
+        let next = self
+            .next_events(events, true)
+            .or_else(|| self.next_pull(store, now))
+            .or_else(|| self.next_round(store, now))
+            .or_else(|| self.next_events(events, false));
+        self.idle |= next.is_none();
+        let (peer, what, request) = next?;
         let id = RequestId(self.next_id);
         self.next_id += 1;
         if let Asked::Pull(origins) = &what {
@@ -404,6 +424,8 @@ impl Sync {
                 gap.asked = Some((peer, now));
             }
         }
+        let state = self.peers.get_mut(&peer).expect("only peers are asked");
+        state.events_asked = matches!(what, Asked::Events(..));
         let asking = Asking {
             id,
             sent_at: now,
@@ -412,6 +434,25 @@ impl Sync {
         let before = self.out.insert(peer, asking);
         assert!(before.is_none(), "at most one question is out to a peer");
         Some((peer, id, request))
+    }
+
+    /// The next question for events, to a peer that is free. `in_turn`: only to one that was asked for something
+    /// else before, so that neither events nor state wait for each other.
+    fn next_events(
+        &mut self,
+        events: &Events,
+        in_turn: bool,
+    ) -> Option<(ReplicaId, Asked, Request)> {
+        if self.idle {
+            return None;
+        }
+        let (id, peer) = self.peers.iter_mut().find(|(id, peer)| {
+            let turn = !in_turn || !peer.events_asked;
+            peer.events.is_some() && turn && !self.out.contains_key(id)
+        })?;
+        let wanted = events.wanted(peer.events.take()?);
+        let asked = Asked::Events(wanted.after, wanted.upto);
+        Some((*id, asked, Request::Events(wanted)))
     }
 
     fn next_pull(&self, store: &Store, now: i64) -> Option<(ReplicaId, Asked, Request)> {
@@ -476,7 +517,6 @@ impl Sync {
                 return Some((*id, Asked::Have, Request::Have(heads)));
             }
         }
-        self.idle = true;
         None
     }
 
@@ -497,6 +537,7 @@ impl Sync {
             match asked {
                 Some(Asked::Root(_)) => peer.root = true,
                 Some(Asked::Heads(after)) => peer.heads = Some(after),
+                Some(Asked::Events(after, _)) => peer.events = Some(after),
                 // What is missing is still known to be; what it may lack it is told with the next round.
                 Some(Asked::Pull(_) | Asked::Have) | None => {}
             }

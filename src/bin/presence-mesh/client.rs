@@ -1,6 +1,7 @@
 //! The commands that ask a running node.
 
 mod connection;
+mod events;
 mod read;
 mod watch;
 
@@ -12,6 +13,7 @@ use crate::cli::{ClearArgs, SetArgs, SetWhat, SpaceName};
 use crate::exit;
 use connection::Connection;
 
+pub use events::events;
 pub use read::{custom, devices, explain, mailboxes, peers, ping, presence, status};
 pub use watch::watch;
 

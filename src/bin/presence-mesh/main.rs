@@ -44,6 +44,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Custom(args) => client::custom(&args),
         Command::Watch(args) => client::watch(&args),
         Command::Explain(args) => client::explain(&args),
+        Command::Events(command) => client::events(&command),
         Command::Status(args) => client::status(&args),
         Command::Peers(args) => client::peers(&args),
         Command::Ping(args) => client::ping(&args),

@@ -60,7 +60,9 @@ fn follow<T: Exposed>(
     Ok(respond(events(&space, pattern, permit)))
 }
 
-fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
+pub(super) fn respond(
+    events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
+) -> Response {
     let events = Sse::new(events).keep_alive(KeepAlive::new().interval(COMMENT_EVERY));
     (
         [
@@ -108,7 +110,7 @@ fn event<T: Exposed>(item: Watch<T>) -> Event {
     }
 }
 
-fn json(name: &str, data: &impl Serialize) -> Event {
+pub(super) fn json(name: &str, data: &impl Serialize) -> Event {
     let data =
         serde_json::to_string(data).expect("texts, numbers and maps with text keys are JSON");
     Event::default().event(name).data(data)
