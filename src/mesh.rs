@@ -204,18 +204,21 @@ impl Mesh {
             .values()
             .filter(|link| link.connected)
             .count();
-        self.inner.shared.with(|replica, _| Status {
-            mesh: self.inner.mesh.clone(),
-            node: self.inner.node.clone(),
-            replica: replica.id(),
-            incarnation: replica.incarnation(),
-            version: env!("CARGO_PKG_VERSION"),
-            ready: replica.is_ready(),
-            peers_connected,
-            entries: SpaceId::VISIBLE
-                .map(|space| (space, replica.count(space)))
-                .into(),
-            digest: replica.digest(),
+        self.inner.shared.with(|replica, _| {
+            replica.catch_up();
+            Status {
+                mesh: self.inner.mesh.clone(),
+                node: self.inner.node.clone(),
+                replica: replica.id(),
+                incarnation: replica.incarnation(),
+                version: env!("CARGO_PKG_VERSION"),
+                ready: replica.is_ready(),
+                peers_connected,
+                entries: SpaceId::VISIBLE
+                    .map(|space| (space, replica.count(space)))
+                    .into(),
+                digest: replica.digest(),
+            }
         })
     }
 
@@ -317,7 +320,10 @@ impl Mesh {
     #[cfg(feature = "faults")]
     #[doc(hidden)]
     pub fn inspect<R>(&self, look: impl FnOnce(&crate::proto::Replica) -> R) -> R {
-        self.inner.shared.with(|replica, _| look(replica))
+        self.inner.shared.with(|replica, _| {
+            replica.catch_up();
+            look(replica)
+        })
     }
 
     /// Closes the connections of a replica and refuses it from now on, until this node restarts.

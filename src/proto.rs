@@ -13,6 +13,7 @@
 //! Inside, `store` converges and knows no time; `view` decides what users see and looks at leases; `sync`
 //! decides whom to ask for what.
 
+mod backlog;
 mod config;
 mod counters;
 mod error;

@@ -147,16 +147,19 @@ impl<T: StateValue> Space<T> {
     /// All keys that match, ordered by key; where each origin's own is shown apart, one for each of them,
     /// ordered by key and replica, told apart by [`Shown::origin`].
     pub fn list(&self, pattern: &Pattern) -> Vec<Shown<T>> {
-        let all = self
-            .shared
-            .with(|replica, now| replica.list(self.kind.scope.clone(), pattern, now));
+        let all = self.shared.with(|replica, now| {
+            replica.catch_up();
+            replica.list(self.kind.scope.clone(), pattern, now)
+        });
         all.iter().filter_map(|shown| self.shown(shown)).collect()
     }
 
     /// How many keys there are: as many as [`Space::list`] gives for any pattern. Costs the same however many.
     pub fn count(&self) -> usize {
-        self.shared
-            .with(|replica, _| replica.count(self.kind.scope.clone()))
+        self.shared.with(|replica, _| {
+            replica.catch_up();
+            replica.count(self.kind.scope.clone())
+        })
     }
 
     /// What this node itself says, of this source, ordered by key.

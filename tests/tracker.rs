@@ -51,8 +51,8 @@ fn a_stale_full_state_never_replaces_a_newer_value() {
                 newest[node] = 0;
                 world.start(node);
             }
-            let step = world_step(&mut world);
-            world.run_for(step);
+            let step_ms = world.draw() % 60;
+            world.run_for(step_ms);
             for (node, newest) in newest.iter_mut().enumerate() {
                 let shown = shown_number(&world, node, &key).unwrap_or(0);
                 assert!(
@@ -65,10 +65,6 @@ fn a_stale_full_state_never_replaces_a_newer_value() {
         world.run_until_agreed(20_000);
         assert_eq!(shown_number(&world, 3, &key), Some(119), "seed {seed}");
     }
-}
-
-fn world_step(world: &mut World) -> u64 {
-    world.draw() % 60
 }
 
 #[test]
@@ -293,7 +289,8 @@ fn a_late_message_of_an_old_life_changes_nothing() {
                 let Some(shown) = shown else { continue };
                 let state = shown.value.device_state();
                 if new_life[node] {
-                    assert_eq!(state, InUse, "seed {seed}, node {node}");
+                    let old = [Ringing, Busy].contains(&state);
+                    assert!(!old, "seed {seed}, node {node}: {state}");
                 } else if state == InUse {
                     new_life[node] = true;
                     late += 1;
@@ -347,7 +344,8 @@ fn an_hour_on_the_wall_clock_changes_no_order_and_takes_nobody_down() {
         );
         write(&mut world, 2, 3).expect("a write");
         world.set_clock_off(0, 0);
-        world.run_for(15_000);
+        // Until every peer has been asked for its clock again.
+        world.run_for(120_000);
         write(&mut world, 0, 4).expect("its clock is right again");
         for reader in 0..3 {
             assert_eq!(world.shown(reader, "PJSIP/0"), Some((Busy, Live)));

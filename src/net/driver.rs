@@ -36,6 +36,8 @@ use crate::wire::{self, MeshId};
 
 /// Events of the network taken in one turn, before local work gets its own.
 const EVENTS_PER_TURN: usize = 32;
+/// Keys shown anew in one turn when very many changed at once: about a millisecond.
+const KEYS_PER_TURN: usize = 1_024;
 /// How long changes of the mesh's state may gather before they are looked at: a thousand nodes that come at
 /// once must not be read a thousand times.
 const MEMBERS_GATHER: Duration = Duration::from_millis(50);
@@ -169,6 +171,8 @@ impl Driver {
     fn carry_out(&mut self) {
         let (outputs, due) = self.shared.with(|replica, _| {
             let outputs: Vec<Output> = std::iter::from_fn(|| replica.poll_output()).collect();
+            // The rest has its turn after whoever waits for the replica, and after the network.
+            replica.show_some(KEYS_PER_TURN);
             (outputs, replica.poll_timeout())
         });
         self.replica_due = due;

@@ -81,7 +81,7 @@ impl Shared {
             let now = self.clock.now();
             // A process that was paused must not show as live what ran out meanwhile.
             if replica.poll_timeout().is_some_and(|due| due <= now.mono) {
-                replica.handle(Input::Timeout, now);
+                replica.begin(Input::Timeout, now);
             }
             let result = work(&mut replica, now);
             (

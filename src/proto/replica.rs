@@ -10,6 +10,7 @@ mod track;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::backlog::{AT_ONCE, Backlog};
 use super::config::Config;
 use super::counters::Counters;
 use super::events::Events;
@@ -38,6 +39,7 @@ pub struct Replica {
     identity: Identity,
     store: Store,
     view: View,
+    backlog: Backlog,
     sync: Sync,
     graves: Graves,
     own: Own,
@@ -86,6 +88,7 @@ impl Replica {
         let mut replica = Self {
             store: Store::new(identity.replica(), incarnation),
             view: View::new(config.mailboxes, timing.max_clock_drift, limits),
+            backlog: Backlog::default(),
             sync: Sync::new(ms(timing.retry), limits),
             graves: Graves::new(limits.graves),
             own: Own::new(HybridClock::above(config.hlc_floor), mono),
@@ -113,7 +116,15 @@ impl Replica {
 
     /// Takes in something that happened.
     pub fn handle(&mut self, input: Input, now: Now) {
-        self.advance(now);
+        self.begin(input, now);
+        self.catch_up();
+    }
+
+    /// Like [`Replica::handle`], for who must not be kept waiting: what costs most when very many keys change at
+    /// once is left to [`Replica::show_some`]. Until that is done, [`Replica::get`] and all that is asked of a
+    /// single key are right, and lists, counts and snapshots are only after [`Replica::catch_up`].
+    pub fn begin(&mut self, input: Input, now: Now) {
+        self.note_time(now);
         match input {
             Input::PeerUp { peer } => {
                 if self.sync.peer_up(peer) {
@@ -139,8 +150,36 @@ impl Replica {
         self.ask();
     }
 
-    /// Takes note of the time. What ran out meanwhile is noticed here, before anything else is looked at.
+    /// Shows at most `keys` of the keys that [`Replica::begin`] left for later. Says whether there are more.
+    pub fn show_some(&mut self, keys: usize) -> bool {
+        for _ in 0..keys {
+            let Some((index, key)) = self.backlog.next() else {
+                break;
+            };
+            self.view.refresh(&self.store, index, &key, self.now);
+        }
+        self.view.late = self.backlog.origins().collect();
+        !self.backlog.is_empty()
+    }
+
+    /// Shows all of them.
+    pub fn catch_up(&mut self) {
+        if !self.backlog.is_empty() {
+            self.show_some(usize::MAX);
+        }
+    }
+
+    /// Takes note of the time. What ran out meanwhile is noticed here, before anything else is looked at, and
+    /// shown, unless much is waiting to be shown already.
     fn advance(&mut self, now: Now) {
+        let behind = !self.backlog.is_empty();
+        self.note_time(now);
+        if !behind {
+            self.catch_up();
+        }
+    }
+
+    fn note_time(&mut self, now: Now) {
         debug_assert!(
             now.mono >= self.now.mono,
             "the monotonic clock never goes back"
@@ -247,11 +286,14 @@ impl Replica {
     }
 
     fn forget(&mut self, index: OriginIndex) {
+        // Its index will name another.
+        self.catch_up();
         let origin = self.store.get_mut(index);
         let keys = origin.keys();
         origin.map = crate::crdt::OriginMap::new(origin.map.incarnation());
         origin.previous = None;
         self.refresh(index, &keys);
+        self.catch_up();
         let origin = self.store.remove(index);
         let frame = origin.latest().map_or(0, |header| header.frame);
         self.graves
@@ -296,6 +338,13 @@ impl Replica {
             if key == self.store.record_key() {
                 self.read_record(index);
             }
+        }
+        if keys.len() >= AT_ONCE {
+            self.backlog.add(index, keys.to_vec());
+            self.view.late = self.backlog.origins().collect();
+            return;
+        }
+        for key in keys {
             self.view.refresh(&self.store, index, key, self.now);
         }
     }
@@ -370,9 +419,9 @@ impl Replica {
         output
     }
 
-    /// Whether [`Replica::poll_output`] would return something.
+    /// Whether [`Replica::poll_output`] would return something, or [`Replica::show_some`] has something to do.
     pub fn has_output(&self) -> bool {
-        !self.outbox.is_empty() || self.has_batch() || self.has_events()
+        !self.outbox.is_empty() || self.has_batch() || self.has_events() || !self.backlog.is_empty()
     }
 
     /// When (in [`Now::mono`]) [`Input::Timeout`] is due.
@@ -434,6 +483,9 @@ impl Replica {
 
     /// A watcher's next item.
     pub fn poll_watch(&mut self, id: WatchId, now: Now) -> Option<Watched> {
+        if self.view.watches.wants_snapshot(id) {
+            self.catch_up();
+        }
         self.view.poll_watch(&self.store, id, now)
     }
 
