@@ -159,6 +159,7 @@ fn parts() -> Vec<u8> {
             age_ms: 40,
             up_ms: 12_000,
         }),
+        silent_ms: 40,
         entries: entries(),
     };
     response(Answer::Parts {

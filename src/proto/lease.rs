@@ -86,13 +86,14 @@ impl Lease {
     }
 
     /// The lease of a life that an earlier life of ours knew: last alive `age` ago. `proof`: how long ago what we
-    /// hold of it was complete, and where its clock stood when it was alive; `None` when neither was proved.
+    /// hold of it was complete, if it ever was, and where its clock stood when it was alive; `None` when that was
+    /// not proved.
     ///
     /// The wall clock says how long we were away, and it may be wrong: nothing is live before a fresh proof.
     pub(super) fn restored(
         now: i64,
         age: i64,
-        proof: Option<(i64, i64)>,
+        proof: Option<(Option<i64>, i64)>,
         beat: i64,
         spans: &Spans,
     ) -> Self {
@@ -105,7 +106,7 @@ impl Lease {
             Some((complete_age, up)) => {
                 lease.known_at = now.saturating_sub(age);
                 lease.alive_at = Some(lease.known_at);
-                lease.complete_at = Some(now.saturating_sub(complete_age));
+                lease.complete_at = complete_age.map(|age| now.saturating_sub(age));
                 let offset = lease.known_at.saturating_sub(up).saturating_mul(1000);
                 lease.offset = Some((offset, now));
                 lease.restored = Some(gone);
@@ -113,6 +114,14 @@ impl Lease {
             None => lease.known_at = now.saturating_sub(age.max(gone)),
         }
         lease
+    }
+
+    /// Somebody who hands over what it said has had no sign of this life since `at`. Of a life that nothing was
+    /// heard of otherwise that is all we know: who joins does not take the long dead for just born.
+    pub(super) fn known_since(&mut self, at: i64) {
+        if self.offset.is_none() {
+            self.known_at = self.known_at.min(at);
+        }
     }
 
     /// A signed frame of this life arrived, newer than all before it, made when its head was `head`.
@@ -204,11 +213,12 @@ impl Lease {
     }
 
     /// What is kept for our next life besides its age: see [`Lease::restored`].
-    pub(super) fn proof(&self, now: i64) -> Option<(i64, i64)> {
+    pub(super) fn proof(&self, now: i64) -> Option<(Option<i64>, i64)> {
         self.proved_age(now)?;
         let (offset, _) = self.offset?;
         let up = self.alive_at?.saturating_sub(offset / 1000);
-        Some((self.value_age(now), up))
+        let complete = self.complete_at.map(|_| self.value_age(now));
+        Some((complete, up))
     }
 
     /// What to tell others: when it was last alive and what we hold of it complete, as far as is proved.
@@ -237,7 +247,8 @@ impl Lease {
         } else if age >= gone || (age >= stale && !self.anchored && self.restored.is_none()) {
             // Heard of, and never proved to be alive: it may have died long before.
             Standing::Gone
-        } else if self.value_age(now) >= stale || !self.anchored {
+        } else if self.value_age(now) >= stale || !self.anchored || self.complete_at.is_none() {
+            // What a relay handed over of a life just heard of may be long overwritten.
             Standing::Suspect
         } else {
             Standing::Alive
@@ -379,6 +390,31 @@ mod tests {
         heard(&mut lease, 0, 0, 10_000);
         assert_eq!(lease.standing_at(29_000, &spans()), Standing::Alive);
         assert_eq!(lease.standing_at(30_000, &spans()), Standing::Gone);
+    }
+
+    /// A relay hands over what a life said that nobody could prove alive, and says for how long.
+    #[test]
+    fn who_was_long_silent_for_the_relay_is_gone_for_who_joins() {
+        let mut lease = Lease::new(30_000);
+        lease.known_since(10_000);
+        assert_eq!(lease.standing_at(30_000, &spans()), Standing::Gone);
+        // Its own frames say more than the silence of somebody else.
+        let mut lease = Lease::new(30_000);
+        lease.renew(30_000, 500, 1_000, 3);
+        lease.known_since(10_000);
+        assert_eq!(lease.standing_at(30_000, &spans()), Standing::Suspect);
+    }
+
+    /// An answer proves it alive; what a relay handed over of it may have been overwritten long ago.
+    #[test]
+    fn what_was_never_proved_complete_is_not_believed() {
+        let mut lease = Lease::new(0);
+        lease.anchor(100, 90, 0, 5_000, true);
+        lease.claim(90, 56);
+        lease.caught_up(39);
+        assert_eq!(lease.standing_at(100, &spans()), Standing::Suspect);
+        lease.caught_up(56);
+        assert_eq!(lease.standing_at(100, &spans()), Standing::Alive);
     }
 
     /// Its beats arrive, and say that it has written more; what it wrote does not.

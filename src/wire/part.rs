@@ -29,6 +29,9 @@ pub struct Part {
     pub upto: Option<u64>,
     /// When the answerer last knew the origin alive; `None` when it cannot tell.
     pub alive: Option<Alive>,
+    /// For so many ms the answerer has had no sign of that life: since it last was proved to be alive, or was
+    /// first heard of.
+    pub silent_ms: u64,
     /// In ascending seq, after `after`.
     pub entries: Vec<(Key, Entry)>,
 }
@@ -43,6 +46,7 @@ struct PartBytes<'a> {
     after: u64,
     upto: Option<u64>,
     alive: Option<Alive>,
+    silent_ms: u64,
     #[serde(borrow)]
     entries: &'a [u8],
 }
@@ -59,6 +63,7 @@ impl Part {
             after: self.after,
             upto: self.upto,
             alive: self.alive,
+            silent_ms: self.silent_ms,
             entries: &entries,
         };
         push(bytes, &record);
@@ -79,6 +84,7 @@ impl Part {
             after: record.after,
             upto: record.upto,
             alive: record.alive,
+            silent_ms: record.silent_ms,
             entries: take_entries(record.entries, record.after)?,
         };
         part.check()?;

@@ -344,8 +344,10 @@ impl Replica {
         if header.replica == from {
             origin.lease.claim(sent_at, header.head);
         }
+        let bounded = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX / 4);
+        let silent_since = sent_at.saturating_sub(bounded(part.silent_ms));
+        origin.lease.known_since(silent_since);
         if let Some(alive) = part.alive.filter(|_| !origin.left()) {
-            let bounded = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX / 4);
             if let Some(upto) = part.upto {
                 let complete = sent_at.saturating_sub(bounded(alive.age_ms));
                 origin.lease.claim(complete, upto);

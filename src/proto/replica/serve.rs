@@ -106,10 +106,12 @@ impl Replica {
         let index = self.store.find(want.replica).filter(|_| want.shard == 0)?;
         let header = self.header(index)?;
         let origin = self.store.get(index);
-        let alive = if index == Store::OWN {
-            None
+        let mono = mono_ms(self.now);
+        let (alive, silent_ms) = if index == Store::OWN {
+            (None, 0)
         } else {
-            origin.lease.alive(mono_ms(self.now))
+            let silent = u64::try_from(origin.lease.age(mono)).expect("ages are not negative");
+            (origin.lease.alive(mono), silent)
         };
         let signed = header.header().head;
         let mut piece = if want.replica == from && !planted(Fault::ReplyEchoes) {
@@ -129,6 +131,7 @@ impl Replica {
             after: piece.after,
             upto: piece.upto,
             alive,
+            silent_ms,
             entries: piece.entries,
         };
         Some((part, piece.bytes))

@@ -175,7 +175,12 @@ impl World {
             }
             Verb::Leave(node) => {
                 self.nodes[node].finds = Disk::Kept;
-                self.queue.put(self.now_us, Event::Start(node));
+                // Who is still saying goodbye ends first.
+                let wait_us = match &self.nodes[node].replica {
+                    Some(_) => GOODBYE_US,
+                    None => 0,
+                };
+                self.queue.put(self.now_us + wait_us, Event::Start(node));
             }
             Verb::Pause(node) => {
                 self.nodes[node].paused -= 1;
