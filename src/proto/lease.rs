@@ -85,22 +85,15 @@ impl Lease {
         }
     }
 
-    /// Somebody who hands over what it said has had no sign of this life since `at`. Of a life that nothing was
-    /// heard of otherwise that is all we know: who joins does not take the long dead for just born.
-    pub(super) fn known_since(&mut self, at: i64) {
-        if self.offset.is_none() {
-            self.known_at = self.known_at.min(at);
-        }
-    }
-
     /// The lease of a life that an earlier life of ours knew: last alive `age` ago. `proof`: how long ago what we
-    /// hold of it was complete, and where its clock stood when it was alive; `None` when neither was proved.
+    /// hold of it was complete, if it ever was, and where its clock stood when it was alive; `None` when that was
+    /// not proved.
     ///
     /// The wall clock says how long we were away, and it may be wrong: nothing is live before a fresh proof.
     pub(super) fn restored(
         now: i64,
         age: i64,
-        proof: Option<(i64, i64)>,
+        proof: Option<(Option<i64>, i64)>,
         beat: i64,
         spans: &Spans,
     ) -> Self {
@@ -113,7 +106,7 @@ impl Lease {
             Some((complete_age, up)) => {
                 lease.known_at = now.saturating_sub(age);
                 lease.alive_at = Some(lease.known_at);
-                lease.complete_at = Some(now.saturating_sub(complete_age));
+                lease.complete_at = complete_age.map(|age| now.saturating_sub(age));
                 let offset = lease.known_at.saturating_sub(up).saturating_mul(1000);
                 lease.offset = Some((offset, now));
                 lease.restored = Some(gone);
@@ -121,6 +114,14 @@ impl Lease {
             None => lease.known_at = now.saturating_sub(age.max(gone)),
         }
         lease
+    }
+
+    /// Somebody who hands over what it said has had no sign of this life since `at`. Of a life that nothing was
+    /// heard of otherwise that is all we know: who joins does not take the long dead for just born.
+    pub(super) fn known_since(&mut self, at: i64) {
+        if self.offset.is_none() {
+            self.known_at = self.known_at.min(at);
+        }
     }
 
     /// A signed frame of this life arrived, newer than all before it, made when its head was `head`.
@@ -212,11 +213,12 @@ impl Lease {
     }
 
     /// What is kept for our next life besides its age: see [`Lease::restored`].
-    pub(super) fn proof(&self, now: i64) -> Option<(i64, i64)> {
+    pub(super) fn proof(&self, now: i64) -> Option<(Option<i64>, i64)> {
         self.proved_age(now)?;
         let (offset, _) = self.offset?;
         let up = self.alive_at?.saturating_sub(offset / 1000);
-        Some((self.value_age(now), up))
+        let complete = self.complete_at.map(|_| self.value_age(now));
+        Some((complete, up))
     }
 
     /// What to tell others: when it was last alive and what we hold of it complete, as far as is proved.

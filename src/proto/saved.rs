@@ -55,8 +55,8 @@ pub struct Facts {
 /// What proved an origin alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Proof {
-    /// When what we held of it was last complete, by our wall clock.
-    pub complete_wall_ms: u64,
+    /// When what we held of it was last complete, by our wall clock; `None` when that was never proved.
+    pub complete_wall_ms: Option<u64>,
     /// Where its own clock stood when it was last alive: ms since its start.
     pub up_ms: u64,
 }

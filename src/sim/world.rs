@@ -357,10 +357,6 @@ impl World {
             Event::Stop(node, life) => {
                 if self.nodes[node].lives(life) {
                     self.stop(node, false);
-                    if self.mended {
-                        // Its goodbye was said just before everything was mended.
-                        self.queue.put(self.now_us, Event::Start(node));
-                    }
                 }
                 None
             }

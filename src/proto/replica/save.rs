@@ -126,7 +126,8 @@ impl Replica {
         }
         let proof = saved.facts.proof.map(|proof| {
             let up = i64::try_from(proof.up_ms).unwrap_or(i64::MAX / 4);
-            (clock.age(proof.complete_wall_ms).max(age), up)
+            let complete = proof.complete_wall_ms.map(|at| clock.age(at).max(age));
+            (complete, up)
         });
         let beat = i64::from(header.beat_ms);
         let mut lease = Lease::restored(mono, age, proof, beat, &self.spans);
@@ -277,7 +278,7 @@ impl Replica {
         let header = origin.header.clone()?;
         let wall = |age: i64| self.now.wall_ms.saturating_sub(age.unsigned_abs());
         let proof = origin.lease.proof(mono).map(|(complete_age, up)| Proof {
-            complete_wall_ms: wall(complete_age),
+            complete_wall_ms: complete_age.map(wall),
             up_ms: u64::try_from(up).unwrap_or_default(),
         });
         Some(Facts {
