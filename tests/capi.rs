@@ -4,16 +4,17 @@
 mod beside;
 #[path = "support/nodes.rs"]
 mod nodes;
+#[path = "support/running.rs"]
+mod running;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
+use std::process::Command;
 
-use nodes::{DEADLINE, builder, id, peer, start, state, until};
+use nodes::{builder, id, peer, start, state, until};
 use presence_mesh::{DeviceState, MessageCounts, Standing};
+use running::Running;
+use tempfile::TempDir;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -55,89 +56,42 @@ fn the_header_is_that_of_the_sources() {
     );
 }
 
-/// A C program that was compiled and runs. Killed when dropped.
-struct Program {
-    child: Child,
-    lines: Receiver<String>,
-    heard: Vec<String>,
-}
-
-impl Program {
-    /// Compiles `tests/c/NAME.c` against the header and the shared library, and runs it.
-    fn start(name: &str, arguments: &[&str]) -> Self {
-        let library = beside::example("libpresence_mesh_c.so");
-        let folder = tempfile::tempdir().expect("a folder");
-        let program = folder.path().join(name);
-        let compiled = Command::new("cc")
-            .args(["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-g"])
-            .arg("-I")
-            .arg(root().join("include"))
-            .arg(root().join("tests/c").join(format!("{name}.c")))
-            .arg(&library)
-            .arg(format!(
-                "-Wl,-rpath,{}",
-                library.parent().expect("it lies in a folder").display()
-            ))
-            .arg("-o")
-            .arg(&program)
-            .output()
-            .expect("there is a C compiler");
-        assert!(
-            compiled.status.success(),
-            "{}",
-            String::from_utf8_lossy(&compiled.stderr)
-        );
-        let mut child = Command::new(&program)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it runs");
-        let stdout = BufReader::new(child.stdout.take().expect("it was piped"));
-        let (sender, lines) = channel();
-        // The program is loaded; its folder may go when its output has ended.
-        thread::spawn(move || {
-            let _folder = folder;
-            stdout
-                .lines()
-                .map_while(Result::ok)
-                .all(|line| sender.send(line).is_ok())
-        });
-        Self {
-            child,
-            lines,
-            heard: Vec::new(),
-        }
-    }
-
-    /// Waits for a line that begins like this.
-    fn says(&mut self, wanted: &str) -> String {
-        loop {
-            match self.lines.recv_timeout(DEADLINE) {
-                Ok(line) if line.starts_with(wanted) => return line,
-                Ok(line) => self.heard.push(line),
-                Err(_) => panic!("no {wanted:?} after {:#?}", self.heard),
-            }
-        }
-    }
-
-    fn tell(&mut self, line: &str) {
-        let stdin = self.child.stdin.as_mut().expect("it was piped");
-        writeln!(stdin, "{line}").expect("the program listens");
-    }
-
-    fn ends_well(mut self) {
-        drop(self.child.stdin.take());
-        assert!(self.child.wait().expect("a child of ours").success());
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Compiles `tests/c/NAME.c` against the header and the shared library, and runs it.
+fn c_program(name: &str, arguments: &[&str]) -> (Running, TempDir) {
+    let library = beside::example("libpresence_mesh_c.so");
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = folder.path().join(name);
+    let compiled = Command::new("cc")
+        .args([
+            "-std=c99",
+            "-pedantic",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-g",
+            "-pthread",
+        ])
+        .arg("-I")
+        .arg(root().join("include"))
+        .arg(root().join("tests/c").join(format!("{name}.c")))
+        .arg(&library)
+        .arg(format!(
+            "-Wl,-rpath,{}",
+            library.parent().expect("it lies in a folder").display()
+        ))
+        .arg("-o")
+        .arg(&program)
+        .output()
+        .expect("there is a C compiler");
+    assert!(
+        compiled.status.success(),
+        "{}",
+        String::from_utf8_lossy(&compiled.stderr)
+    );
+    (
+        Running::start(Command::new(&program).args(arguments)),
+        folder,
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,12 +101,7 @@ async fn a_c_program_and_a_rust_program_exchange_lamps() {
         .set("PJSIP/100", DeviceState::Ringing)
         .expect("a write");
     let key = nodes::KEY.to_text();
-    let mut c = tokio::task::spawn_blocking({
-        let address = rust.addresses()[0].clone();
-        move || Program::start("lamps", &[key.trim(), &address])
-    })
-    .await
-    .expect("no panic");
+    let (mut c, _folder) = c_program("lamps", &[key.trim(), &rust.addresses()[0]]);
     let c_id = c.says("started ").split_off("started ".len());
 
     // By the file descriptor, what was there and what changes.
@@ -192,7 +141,7 @@ async fn a_c_program_and_a_rust_program_exchange_lamps() {
 /// Mistakes that C makes easy are refused in words; nothing is written through a NULL.
 #[test]
 fn mistakes_come_back_as_codes_and_words() {
-    let mut c = Program::start("mistakes", &[]);
+    let (mut c, _folder) = c_program("mistakes", &[]);
     c.says("done");
     c.ends_well();
 }

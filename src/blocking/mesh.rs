@@ -4,6 +4,8 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
@@ -12,7 +14,8 @@ use super::space::Space;
 use crate::config::MeshBuilder;
 use crate::error::{SetAttributeError, StartError};
 use crate::mesh::{Peer, Status};
-use crate::model::{DeviceState, MessageCounts, ReplicaId};
+use crate::model::{DeviceState, KeyError, MessageCounts, Presence, ReplicaId};
+use crate::space::StateValue;
 use crate::wire::Digest;
 
 /// A node of a mesh, for programs without tokio.
@@ -71,6 +74,33 @@ impl Mesh {
     /// The message counts of mailboxes.
     pub fn mailboxes(&self) -> Space<MessageCounts> {
         Space::new(self.mesh.mailboxes())
+    }
+
+    /// What people say of being reachable.
+    pub fn presence(&self) -> Space<Presence> {
+        Space::new(self.mesh.presence())
+    }
+
+    /// Values of a type of your own, the latest writer's; see [`crate::Mesh::custom`].
+    ///
+    /// # Errors
+    /// When `namespace` is not a [`Namespace`](crate::Namespace).
+    pub fn custom<T>(&self, namespace: &str) -> Result<Space<T>, KeyError>
+    where
+        T: StateValue + Serialize + DeserializeOwned,
+    {
+        Ok(Space::new(self.mesh.custom(namespace)?))
+    }
+
+    /// Values of a type of your own, each node's apart; see [`crate::Mesh::custom_per_origin`].
+    ///
+    /// # Errors
+    /// As [`Mesh::custom`].
+    pub fn custom_per_origin<T>(&self, namespace: &str) -> Result<Space<T>, KeyError>
+    where
+        T: StateValue + Serialize + DeserializeOwned,
+    {
+        Ok(Space::new(self.mesh.custom_per_origin(namespace)?))
     }
 
     /// This node's replica id.

@@ -5,7 +5,7 @@ use std::ptr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::text::Texts;
-use crate::{DeviceState, Freshness, MessageCounts, Shown};
+use crate::{DeviceState, Freshness, MessageCounts, Presence, Shown};
 
 /// What a device does; Asterisk's numbers.
 #[repr(C)]
@@ -65,6 +65,14 @@ pub struct pmesh_value {
     pub device_state: u32,
     /// Of a mailbox.
     pub counts: pmesh_counts,
+    /// Of a presence, as Asterisk spells it: `not_set`, `unavailable`, `available`, `away`, `xa`, `chat`, `dnd`.
+    pub status: *const c_char,
+    /// Of a presence: a finer word for the status, or empty.
+    pub subtype: *const c_char,
+    /// Of a presence: words for people, or empty.
+    pub message: *const c_char,
+    /// Of a custom value: JSON.
+    pub json: *const c_char,
 }
 
 /// What one node says of a key.
@@ -120,6 +128,10 @@ const NOTHING: pmesh_value = pmesh_value {
         urgent_new: 0,
         urgent_old: 0,
     },
+    status: ptr::null(),
+    subtype: ptr::null(),
+    message: ptr::null(),
+    json: ptr::null(),
 };
 
 impl ToValue for DeviceState {
@@ -140,6 +152,26 @@ impl ToValue for MessageCounts {
                 urgent_new: self.urgent_new,
                 urgent_old: self.urgent_old,
             },
+            ..NOTHING
+        }
+    }
+}
+
+impl ToValue for Presence {
+    fn to_value(&self, texts: &mut Texts) -> pmesh_value {
+        pmesh_value {
+            status: texts.keep(self.status.as_str()),
+            subtype: texts.keep(&self.subtype),
+            message: texts.keep(&self.message),
+            ..NOTHING
+        }
+    }
+}
+
+impl ToValue for serde_json::Value {
+    fn to_value(&self, texts: &mut Texts) -> pmesh_value {
+        pmesh_value {
+            json: texts.keep(&self.to_string()),
             ..NOTHING
         }
     }

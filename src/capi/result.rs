@@ -7,7 +7,7 @@ use std::ffi::{CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::text::c_string;
-use crate::WriteError;
+use crate::{KeyError, WriteError};
 
 /// How a call ended.
 #[repr(C)]
@@ -73,6 +73,12 @@ impl From<WriteError> for Failure {
     }
 }
 
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        WriteError::Key(error).into()
+    }
+}
+
 thread_local! {
     static LAST_ERROR: RefCell<CString> = RefCell::default();
 }
@@ -126,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_told_with_its_causes_and_outlives_success() {
-        let refused = WriteError::from(crate::KeyError::Empty);
+        let refused = WriteError::from(KeyError::Empty);
         assert_eq!(guard(|| Err(refused.into())), PMESH_BAD_ARGUMENT);
         assert_eq!(guard(|| Ok(())), PMESH_OK);
         assert_eq!(last_error(), "bad key: the key is empty");

@@ -7,13 +7,20 @@ use futures::{Stream, StreamExt as _};
 use super::answer::Answer;
 use super::entry::ToValue;
 use super::result::{Failure, PMESH_BAD_ARGUMENT};
-use crate::{DeviceState, MessageCounts, Pattern, Shown, Watch, blocking};
+use serde_json::Value;
+
+use crate::{
+    DeviceState, KeyError, MessageCounts, Pattern, Presence, Shown, Watch, WriteError, blocking,
+};
 
 /// A space, by its name in URLs and on the command line.
 #[derive(Debug, Clone)]
 pub(super) enum SpaceName {
     Device,
     Mailbox,
+    Presence,
+    /// With its namespace.
+    Custom(String),
 }
 
 impl SpaceName {
@@ -21,44 +28,64 @@ impl SpaceName {
         match text {
             "device" => Ok(Self::Device),
             "mailbox" => Ok(Self::Mailbox),
-            _ => {
-                let text = format!("the space is {text:?}, it must be device or mailbox");
-                Err(Failure::new(PMESH_BAD_ARGUMENT, text))
-            }
+            "presence" => Ok(Self::Presence),
+            _ => match text.strip_prefix("custom/") {
+                Some(namespace) => Ok(Self::Custom(namespace.into())),
+                None => {
+                    let text = format!(
+                        "the space is {text:?}, it must be device, mailbox, presence or custom/NAMESPACE"
+                    );
+                    Err(Failure::new(PMESH_BAD_ARGUMENT, text))
+                }
+            },
         }
     }
 
-    pub(super) fn get(&self, mesh: &blocking::Mesh, key: &str) -> Option<Answer> {
-        match self {
-            Self::Device => mesh.devices().get(key).map(|shown| entries(&[shown])),
-            Self::Mailbox => mesh.mailboxes().get(key).map(|shown| entries(&[shown])),
-        }
+    /// `None` when nothing is known of `key`.
+    pub(super) fn get(&self, mesh: &blocking::Mesh, key: &str) -> Result<Option<Answer>, KeyError> {
+        Ok(match self {
+            Self::Device => mesh.devices().get(key).map(entry),
+            Self::Mailbox => mesh.mailboxes().get(key).map(entry),
+            Self::Presence => mesh.presence().get(key).map(entry),
+            Self::Custom(namespace) => mesh.custom::<Value>(namespace)?.get(key).map(entry),
+        })
     }
 
-    pub(super) fn list(&self, mesh: &blocking::Mesh, pattern: &Pattern) -> Answer {
-        match self {
-            Self::Device => entries(&mesh.devices().list(pattern)),
-            Self::Mailbox => entries(&mesh.mailboxes().list(pattern)),
-        }
-    }
-
-    pub(super) fn clear(
+    pub(super) fn list(
         &self,
         mesh: &blocking::Mesh,
-        key: &str,
-    ) -> Result<bool, crate::WriteError> {
+        pattern: &Pattern,
+    ) -> Result<Answer, KeyError> {
+        Ok(match self {
+            Self::Device => Answer::entries(&mesh.devices().list(pattern)),
+            Self::Mailbox => Answer::entries(&mesh.mailboxes().list(pattern)),
+            Self::Presence => Answer::entries(&mesh.presence().list(pattern)),
+            Self::Custom(namespace) => {
+                Answer::entries(&mesh.custom::<Value>(namespace)?.list(pattern))
+            }
+        })
+    }
+
+    pub(super) fn clear(&self, mesh: &blocking::Mesh, key: &str) -> Result<bool, WriteError> {
         match self {
             Self::Device => mesh.devices().clear(key),
             Self::Mailbox => mesh.mailboxes().clear(key),
+            Self::Presence => mesh.presence().clear(key),
+            Self::Custom(namespace) => mesh.custom::<Value>(namespace)?.clear(key),
         }
     }
 
-    pub(super) fn watch(&self, mesh: &blocking::Mesh, pattern: Pattern) -> Items {
+    pub(super) fn watch(&self, mesh: &blocking::Mesh, pattern: Pattern) -> Result<Items, KeyError> {
         let mesh = mesh.handle();
-        match self {
+        Ok(match self {
             Self::Device => Box::pin(mesh.devices().watch(pattern).map(Taken::Device)),
             Self::Mailbox => Box::pin(mesh.mailboxes().watch(pattern).map(Taken::Mailbox)),
-        }
+            Self::Presence => Box::pin(mesh.presence().watch(pattern).map(Taken::Presence)),
+            Self::Custom(namespace) => {
+                let space = mesh.custom::<Value>(namespace)?;
+                Box::pin(space.watch(pattern).map(Taken::Custom))
+            }
+        })
     }
 }
 
@@ -67,6 +94,8 @@ impl SpaceName {
 pub(super) enum Taken {
     Device(Watch<DeviceState>),
     Mailbox(Watch<MessageCounts>),
+    Presence(Watch<Presence>),
+    Custom(Watch<Value>),
 }
 
 /// What a watch takes items from.
@@ -77,13 +106,15 @@ impl Taken {
         match self {
             Self::Device(item) => watched(item),
             Self::Mailbox(item) => watched(item),
+            Self::Presence(item) => watched(item),
+            Self::Custom(item) => watched(item),
         }
     }
 }
 
 fn watched<T: ToValue>(item: &Watch<T>) -> Answer {
     match item {
-        Watch::Snapshot(all) => entries(all),
+        Watch::Snapshot(all) => Answer::entries(all),
         Watch::Changed(change) => {
             Answer::change(&change.key, change.old.as_ref(), change.new.as_ref())
         }
@@ -91,6 +122,6 @@ fn watched<T: ToValue>(item: &Watch<T>) -> Answer {
     }
 }
 
-fn entries<T: ToValue>(all: &[Shown<T>]) -> Answer {
-    Answer::entries(all)
+fn entry<T: ToValue>(shown: Shown<T>) -> Answer {
+    Answer::entries(&[shown])
 }
