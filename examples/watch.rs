@@ -15,6 +15,7 @@ use presence_mesh::{DeviceState, Freshness, Mesh, MeshBuilder, MeshKey, Preset, 
 async fn main() -> Result<(), Box<dyn Error>> {
     let berlin = node("berlin").listen("127.0.0.1:0")?.start().await?;
     let paris = node("paris").join(berlin.addresses())?.start().await?;
+    paris.ready().await;
     let mut lamps = berlin.devices().watch("PJSIP/*");
     let mut paris = Some(paris);
     loop {
