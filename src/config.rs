@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::KeyUseError;
 use crate::mesh::Mesh;
@@ -29,6 +30,7 @@ pub struct MeshBuilder {
     timing: Timing,
     limits: Limits,
     mailboxes: Merge,
+    remember: Option<Duration>,
     allow: Vec<ReplicaId>,
     ban: Vec<ReplicaId>,
     #[cfg(feature = "faults")]
@@ -53,6 +55,7 @@ impl MeshBuilder {
             timing: Timing::default(),
             limits: Limits::default(),
             mailboxes: Merge::Latest,
+            remember: None,
             allow: Vec::new(),
             ban: Vec::new(),
             #[cfg(feature = "faults")]
@@ -192,6 +195,14 @@ impl MeshBuilder {
         self
     }
 
+    /// Remembers events for so long, for those who join late or were cut off meanwhile; 0: not at all, which is
+    /// the default. What is remembered is bounded by [`Limits::remembered_events`] and
+    /// [`Limits::remembered_bytes`] too. Overrides [`Timing::remember`].
+    pub fn remember(mut self, span: Duration) -> Self {
+        self.remember = Some(span);
+        self
+    }
+
     /// Lets only these replicas connect. Default: everyone who holds the key.
     pub fn allow(mut self, replicas: impl IntoIterator<Item = ReplicaId>) -> Self {
         self.allow.extend(replicas);
@@ -244,7 +255,10 @@ impl MeshBuilder {
             mesh: MeshId::derive(&key, &self.mesh),
             node: node.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            timing: self.timing,
+            timing: Timing {
+                remember: self.remember.unwrap_or(self.timing.remember),
+                ..self.timing
+            },
             limits: self.limits,
             mailboxes: self.mailboxes,
             incarnation_floor: incarnations.floor,

@@ -21,6 +21,8 @@ mod config;
 #[cfg(feature = "net")]
 pub mod error;
 #[cfg(feature = "net")]
+mod events;
+#[cfg(feature = "net")]
 mod mesh;
 #[cfg(feature = "net")]
 mod net;
@@ -33,8 +35,8 @@ mod zoo;
 
 pub use model::*;
 pub use proto::{
-    Change, Contribution, Counters, Explanation, Freshness, Limits, Merge, Preset, Rule, Shown,
-    Standing, Timing, WriteError,
+    Change, Contribution, Counters, Explanation, Freshness, Limits, Merge, Preset, PublishError,
+    Rule, Shown, Standing, Timing, WriteError,
 };
 pub use wire::{Digest, Identity, MeshKey};
 
@@ -42,6 +44,8 @@ pub use wire::{Digest, Identity, MeshKey};
 pub use config::MeshBuilder;
 #[cfg(feature = "net")]
 pub use error::{AddressError, KeyUseError, SetAttributeError, StartError};
+#[cfg(feature = "net")]
+pub use events::{EventStream, Events};
 #[cfg(feature = "net")]
 pub use mesh::{Mesh, Peer, Status};
 #[cfg(feature = "faults")]

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::config::MeshBuilder;
 use crate::error::SetAttributeError;
+use crate::events::Events;
 use crate::model::{
     DeviceState, Incarnation, KeyError, MessageCounts, Presence, ReplicaId, Source, SpaceId,
 };
@@ -179,6 +180,11 @@ impl Mesh {
     {
         let kind = Kind::custom(SpaceId::CUSTOM_PER_ORIGIN, &namespace.parse()?);
         Ok(Space::new(self.inner.shared.clone(), kind))
+    }
+
+    /// Passing events: publishing them, and hearing of those of others.
+    pub fn events(&self) -> Events {
+        Events::new(self.inner.shared.clone())
     }
 
     /// This node's replica id.

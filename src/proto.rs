@@ -17,6 +17,7 @@ mod config;
 mod counters;
 mod error;
 mod evaluate;
+mod events;
 mod graves;
 mod io;
 mod lease;
@@ -31,7 +32,8 @@ mod watches;
 
 pub use config::{Config, ConfigError, Limits, Merge, Preset, Timing};
 pub use counters::Counters;
-pub use error::WriteError;
+pub use error::{PublishError, WriteError};
+pub use events::SubscriptionId;
 pub use io::{Input, Now, Output, Report, RequestId};
 pub use member::{Member, Standing};
 pub use replica::{MapSummary, Replica, Write};

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const USERS: [&str; 6] = ["mesh", "space", "watch", "config", "error", "blocking"];
+const USERS: [&str; 7] = [
+    "mesh", "space", "events", "watch", "config", "error", "blocking",
+];
 
 /// What the modules of one layer may name of the crate. `None` stands for the crate's root, the public API.
 fn allowed(layer: &str) -> Vec<&'static str> {
@@ -20,7 +22,7 @@ fn allowed(layer: &str) -> Vec<&'static str> {
         "sim" => below(4),
         "net" => core.to_vec(),
         // Bridges are users: the public API and the words it is made of.
-        "bridge" => vec!["model", "mesh", "space", "watch", "error"],
+        "bridge" => vec!["model", "mesh", "space", "events", "watch", "error"],
         "capi" => vec!["blocking"],
         user if USERS.contains(&user) => [&core[..], &["net"], &USERS].concat(),
         other => panic!("src/{other} is in no layer: say here what it may import"),

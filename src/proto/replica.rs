@@ -1,5 +1,6 @@
 //! The state machine.
 
+mod events;
 mod local;
 mod remote;
 mod serve;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use super::config::Config;
 use super::counters::Counters;
+use super::events::Events;
 use super::graves::Graves;
 use super::io::{Input, Now, Output, Report};
 use super::lease::Spans;
@@ -38,6 +40,7 @@ pub struct Replica {
     graves: Graves,
     own: Own,
     tracks: Tracks,
+    events: Events,
     outbox: VecDeque<Output>,
     counters: Counters,
     random: Random,
@@ -83,6 +86,7 @@ impl Replica {
             graves: Graves::new(limits.graves),
             own: Own::new(HybridClock::above(config.hlc_floor), mono),
             tracks: Tracks::default(),
+            events: Events::new(ms(timing.remember), ms(timing.retry), limits),
             outbox: VecDeque::new(),
             counters: Counters::default(),
             spans: Spans::new(timing),
@@ -108,6 +112,9 @@ impl Replica {
         match input {
             Input::PeerUp { peer } => {
                 if self.sync.peer_up(peer) {
+                    if self.events.remembers() {
+                        self.sync.ask_events(peer, None);
+                    }
                     self.outbox.push_back(Output::MembersChanged);
                 }
             }
@@ -145,25 +152,32 @@ impl Replica {
         self.settle_when_due(mono);
         if mono >= self.round_due {
             self.round_due = mono.saturating_add(ms(self.config.timing.sync));
-            let peers = self.sync.peers().len();
-            let chosen = if peers == 0 {
-                None
-            } else {
-                self.sync.peers().nth(self.random.below(peers))
-            };
-            if let Some(peer) = chosen {
+            if let Some(peer) = self.any_peer() {
                 self.sync.compare_with(peer);
+                if self.events.remembers() {
+                    self.sync.ask_events(peer, None);
+                }
             }
         }
         if mono >= self.gc_due {
             self.gc_due = mono + GC_MS;
             self.collect_tombstones(mono);
+            self.events.prune(mono);
         }
         self.counters.requests_failed += self.sync.give_up_overdue(mono);
         if !self.ready && mono >= self.alone_until && self.sync.peers().len() == 0 {
             self.ready = true;
         }
+        self.events_when_due(mono);
         self.beat_when_due(mono);
+    }
+
+    fn any_peer(&mut self) -> Option<ReplicaId> {
+        let peers = self.sync.peers().len();
+        if peers == 0 {
+            return None;
+        }
+        self.sync.peers().nth(self.random.below(peers))
     }
 
     /// Looks at every lease: who came to stand differently is shown differently; who has been gone for
@@ -238,6 +252,7 @@ impl Replica {
         self.graves
             .dig(origin.replica, origin.map.incarnation(), frame);
         self.sync.give_up(origin.replica);
+        self.events.forget(origin.replica);
         self.outbox.push_back(Output::MembersChanged);
     }
 
@@ -310,7 +325,8 @@ impl Replica {
 
     /// Puts out every question that can be asked now.
     fn ask(&mut self) {
-        while let Some((to, id, request)) = self.sync.next_request(&self.store, mono_ms(self.now)) {
+        let now = mono_ms(self.now);
+        while let Some((to, id, request)) = self.sync.next_request(&self.store, &self.events, now) {
             self.outbox.push_back(Output::Request { to, id, request });
         }
     }
@@ -337,6 +353,9 @@ impl Replica {
         if self.outbox.is_empty() {
             self.publish_batch();
         }
+        if self.outbox.is_empty() {
+            self.publish_events();
+        }
         let output = self.outbox.pop_front();
         if let Some(Output::Publish { .. }) = output {
             self.own.queued_frames -= 1;
@@ -346,7 +365,7 @@ impl Replica {
 
     /// Whether [`Replica::poll_output`] would return something.
     pub fn has_output(&self) -> bool {
-        !self.outbox.is_empty() || self.has_batch()
+        !self.outbox.is_empty() || self.has_batch() || self.has_events()
     }
 
     /// When (in [`Now::mono`]) [`Input::Timeout`] is due.
@@ -363,6 +382,7 @@ impl Replica {
             .chain(held)
             .chain(alone)
             .chain(self.sync.next_timeout(mono))
+            .chain(self.events.next_timeout())
             .min()?;
         Some(Duration::from_millis(
             u64::try_from(due).unwrap_or_default(),
@@ -533,6 +553,9 @@ impl Replica {
             self.own.queued_frames,
             limits.outgoing_frames,
         )?;
+        for (what, number, limit) in self.events.bounded(limits) {
+            bounded(what, number, limit)?;
+        }
         for (index, origin) in self.store.iter() {
             bounded(
                 "pending ranges",

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smallvec::SmallVec;
 
 use super::config::Limits;
+use super::events::Events;
 use super::io::RequestId;
 use super::store::Store;
 use crate::crdt::{Delta, Entry, Head};
@@ -49,6 +50,10 @@ struct Peer {
     heads: Option<Option<ReplicaId>>,
     /// Tell it that we are ahead in these.
     offers: BTreeSet<ReplicaId>,
+    /// Ask for events of origins after this one.
+    events: Option<Option<ReplicaId>>,
+    /// Whether the question before was for events: then state has its turn.
+    events_asked: bool,
     /// Its wall clock less ours, in ms.
     skew_ms: Option<i64>,
 }
@@ -80,6 +85,8 @@ pub(super) enum Asked {
     Heads(Option<ReplicaId>),
     Have,
     Pull(Vec<ReplicaId>),
+    /// Events of origins after the first and up to the second.
+    Events(Option<ReplicaId>, Option<ReplicaId>),
 }
 
 /// Something of an origin that others have and we lack.
@@ -178,6 +185,13 @@ impl Sync {
     pub(super) fn ask_heads(&mut self, peer: ReplicaId, after: Option<ReplicaId>) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.heads.get_or_insert(after);
+        }
+    }
+
+    /// Asks `peer` for remembered events of all origins, or of those after `after`.
+    pub(super) fn ask_events(&mut self, peer: ReplicaId, after: Option<ReplicaId>) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.events.get_or_insert(after);
         }
     }
 
@@ -383,11 +397,14 @@ impl Sync {
     pub(super) fn next_request(
         &mut self,
         store: &Store,
+        events: &Events,
         now: i64,
     ) -> Option<(ReplicaId, RequestId, Request)> {
         let (peer, what, request) = self
-            .next_pull(store, now)
-            .or_else(|| self.next_round(store, now))?;
+            .next_events(events, true)
+            .or_else(|| self.next_pull(store, now))
+            .or_else(|| self.next_round(store, now))
+            .or_else(|| self.next_events(events, false))?;
         let id = RequestId(self.next_id);
         self.next_id += 1;
         if let Asked::Pull(origins) = &what {
@@ -397,12 +414,30 @@ impl Sync {
             }
         }
         let state = self.peers.get_mut(&peer).expect("only peers are asked");
+        state.events_asked = matches!(what, Asked::Events(..));
         state.asking = Some(Asking {
             id,
             sent_at: now,
             what,
         });
         Some((peer, id, request))
+    }
+
+    /// The next question for events, to a peer that is free. `in_turn`: only to one that was asked for something
+    /// else before, so that neither events nor state wait for each other.
+    fn next_events(
+        &mut self,
+        events: &Events,
+        in_turn: bool,
+    ) -> Option<(ReplicaId, Asked, Request)> {
+        let mut free = self.peers.iter_mut();
+        let (id, peer) = free.find(|(_, peer)| {
+            let turn = !in_turn || !peer.events_asked;
+            peer.asking.is_none() && peer.events.is_some() && turn
+        })?;
+        let wanted = events.wanted(peer.events.take()?);
+        let asked = Asked::Events(wanted.after, wanted.upto);
+        Some((*id, asked, Request::Events(wanted)))
     }
 
     fn next_pull(&self, store: &Store, now: i64) -> Option<(ReplicaId, Asked, Request)> {
@@ -487,6 +522,7 @@ impl Sync {
             match asked {
                 Some(Asked::Root(_)) => peer.root = true,
                 Some(Asked::Heads(after)) => peer.heads = Some(after),
+                Some(Asked::Events(after, _)) => peer.events = Some(after),
                 // What is missing is still known to be; what it may lack it is told with the next round.
                 Some(Asked::Pull(_) | Asked::Have) | None => {}
             }

@@ -162,9 +162,7 @@ impl World {
     }
 
     pub fn leave(&mut self, node: usize) {
-        let now = self.now(node);
-        self.replica_mut(node).leave(now);
-        self.settle_outputs(node);
+        self.with(node, Replica::leave);
     }
 
     pub fn cut(&mut self, a: usize, b: usize) {
@@ -237,8 +235,13 @@ impl World {
         entries: Vec<(Key, Option<Value>)>,
         how: Write,
     ) -> Result<usize, presence_mesh::WriteError> {
+        self.with(node, |replica, now| replica.write(entries, how, now))
+    }
+
+    /// Has a replica do something, and carries out what it wants done.
+    pub fn with<R>(&mut self, node: usize, work: impl FnOnce(&mut Replica, Now) -> R) -> R {
         let now = self.now(node);
-        let result = self.replica_mut(node).write(entries, how, now);
+        let result = work(self.replica_mut(node), now);
         self.settle_outputs(node);
         result
     }

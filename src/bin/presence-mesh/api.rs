@@ -1,10 +1,12 @@
 //! The JSON of the HTTP API: written by the server, read by the client commands.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use presence_mesh::{
-    Contribution, DeviceState, Explanation, FoundBy, Freshness, Mesh, Peer, Shown, Standing, Status,
+    Contribution, DeviceState, Explanation, FieldValue, FoundBy, Freshness, Gap, Mesh, Peer,
+    PublishedEvent, Shown, Standing, Status,
 };
 use serde::{Deserialize, Serialize};
 
@@ -161,6 +163,41 @@ pub struct ProblemObject {
     pub detail: String,
 }
 
+/// An event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventObject {
+    pub kind: String,
+    pub node: String,
+    pub replica: ReplicaIdText,
+    /// Counts the events of one life of its node.
+    pub seq: u64,
+    pub at: String,
+    pub fields: BTreeMap<String, FieldValue>,
+    /// With its replica and seq it names the event for ever.
+    #[serde(default)]
+    pub incarnation: String,
+}
+
+/// Events that were missed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GapObject {
+    /// `lost`: they never arrived; `slow`: this reader did not take them in time.
+    pub reason: String,
+    pub missed: u64,
+    /// For `lost`: whose they are, and the first and the last seq missing.
+    #[serde(flatten)]
+    pub lost: Option<LostObject>,
+}
+
+/// Which events never arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostObject {
+    pub node: String,
+    pub replica: ReplicaIdText,
+    pub first: u64,
+    pub last: u64,
+}
+
 /// A replica id, always written out.
 pub type ReplicaIdText = String;
 
@@ -234,6 +271,72 @@ impl<V> ExplainedPart<V> {
             previous: contribution.previous,
             wins: contribution.wins,
             part: Part::new(contribution),
+        }
+    }
+}
+
+impl EventObject {
+    pub fn new(event: &PublishedEvent) -> Self {
+        Self {
+            kind: event.kind().to_owned(),
+            node: event.node.to_string(),
+            replica: event.replica.to_string(),
+            seq: event.seq,
+            at: rfc3339(
+                SystemTime::UNIX_EPOCH
+                    .checked_add(Duration::from_millis(event.at_ms))
+                    .unwrap_or(SystemTime::UNIX_EPOCH),
+            ),
+            fields: event.fields().clone(),
+            incarnation: event.incarnation.to_string(),
+        }
+    }
+}
+
+impl GapObject {
+    /// `None` for a kind of gap that this version cannot tell.
+    pub fn new(gap: &Gap) -> Option<Self> {
+        match gap {
+            Gap::Lost {
+                replica,
+                node,
+                first,
+                last,
+                ..
+            } => Some(Self {
+                reason: "lost".to_owned(),
+                missed: last - first + 1,
+                lost: Some(LostObject {
+                    node: node.to_string(),
+                    replica: replica.to_string(),
+                    first: *first,
+                    last: *last,
+                }),
+            }),
+            Gap::Slow { dropped } => Some(Self {
+                reason: "slow".to_owned(),
+                missed: *dropped,
+                lost: None,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// As a person reads it.
+impl fmt::Display for GapObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.lost {
+            Some(lost) => write!(
+                f,
+                "gap: {} events of {} were missed",
+                self.missed, lost.node
+            ),
+            None => write!(
+                f,
+                "gap: {} events came faster than they were read",
+                self.missed
+            ),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use presence_mesh::DeviceState;
+use presence_mesh::{DeviceState, FieldValue};
 
 use crate::{address, settings, span};
 
@@ -48,6 +48,9 @@ pub enum Command {
     Mailboxes(ListArgs),
     /// Follow changes until stopped
     Watch(WatchArgs),
+    /// Publish an event, or follow them
+    #[command(subcommand)]
+    Events(EventsCommand),
     /// Tell why a device or a mailbox shows what it shows
     Explain(ExplainArgs),
     /// Tell how the node is doing; exit code 3 when it is not ready
@@ -114,6 +117,71 @@ pub struct WatchArgs {
     pub pattern: Option<String>,
     #[command(flatten)]
     pub read: ReadArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EventsCommand {
+    /// Tell all nodes that something happened
+    #[command(
+        after_help = "Example: presence-mesh events publish call.parked --field slot=701 --field caller=PJSIP/100"
+    )]
+    Publish(EventsPublishArgs),
+    /// Follow events until stopped
+    #[command(after_help = EVENTS_HELP)]
+    Subscribe(EventsSubscribeArgs),
+}
+
+const EVENTS_HELP: &str = "\
+Examples:
+  presence-mesh events subscribe --kind 'call.*' --where 'slot >= 700' --where 'caller ^= PJSIP/'
+  presence-mesh events subscribe --json
+
+With --json each line is an event, {\"kind\",\"node\",\"replica\",\"seq\",\"at\",\"fields\",\"incarnation\"}, or
+{\"gap\":{\"reason\",\"missed\",…}} where some were missed. Exits with 3 when the node no longer answers.";
+
+#[derive(Debug, Args)]
+pub struct EventsPublishArgs {
+    /// What kind of event, such as call.parked
+    pub kind: String,
+    /// NAME=VALUE; an integer if VALUE is one, else a text; may be repeated
+    #[arg(long = "field", value_name = "NAME=VALUE", value_parser = field)]
+    pub fields: Vec<(String, FieldValue)>,
+    /// For how long it is worth delivering, such as 45s [default: 60s, or as long as the node remembers events]
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+    pub ttl: Option<Duration>,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[derive(Debug, Args)]
+pub struct EventsSubscribeArgs {
+    /// Only kinds that match this glob: * is any run of characters, ? is one
+    #[arg(long, value_name = "GLOB")]
+    pub kind: Option<String>,
+    /// Only events of which this holds; OP is one of = != >= <= ^= (begins with); may be repeated, all must hold
+    #[arg(long = "where", value_name = "NAME OP VALUE", value_parser = condition)]
+    pub conditions: Vec<String>,
+    /// Also what was published before, as far as the node remembers it
+    #[arg(long)]
+    pub remembered: bool,
+    #[command(flatten)]
+    pub read: ReadArgs,
+}
+
+/// Reads `slot=701`.
+fn field(text: &str) -> Result<(String, FieldValue), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("expected NAME=VALUE, as in slot=701")?;
+    Ok((name.to_owned(), FieldValue::from_text(value)))
+}
+
+/// Lets through what the node will take.
+fn condition(text: &str) -> Result<String, String> {
+    let parsed = text.parse::<presence_mesh::Condition>();
+    parsed
+        .map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -245,6 +313,9 @@ pub struct RunArgs {
     /// Where the HTTP API listens [default: 127.0.0.1:4780]
     #[arg(long, value_name = "ADDR|off")]
     pub http: Option<String>,
+    /// How long events are remembered for those who missed them, such as 60s [default: 0s, not at all]
+    #[arg(long, value_name = "SPAN")]
+    pub remember: Option<String>,
     #[command(flatten)]
     pub asterisk: AsteriskArgs,
 }

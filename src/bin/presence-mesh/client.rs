@@ -1,6 +1,7 @@
 //! The commands that ask a running node.
 
 mod connection;
+mod events;
 mod read;
 mod watch;
 
@@ -11,6 +12,7 @@ use crate::api::PREFIX;
 use crate::cli::{ClearArgs, SetArgs, SetWhat, SpaceName};
 use connection::Connection;
 
+pub use events::events;
 pub use read::{devices, explain, mailboxes, peers, status};
 pub use watch::watch;
 

@@ -1,9 +1,10 @@
 //! The HTTP API of a node.
 //!
 //! [`Server`] takes connections, [`guard`] keeps strangers' pages away, one file each answers for keys,
-//! the stream, and the node itself; [`Problem`] is how anything is refused.
+//! the stream, events, and the node itself; [`Problem`] is how anything is refused.
 
 mod answer;
+mod events;
 mod exposed;
 mod guard;
 mod keys;
@@ -90,6 +91,10 @@ impl App {
             .route("/api/v1/status", get(node::status))
             .route("/api/v1/peers", get(node::peers))
             .route("/api/v1/stream", get(stream::stream))
+            .route(
+                "/api/v1/events",
+                get(events::subscribe).post(events::publish),
+            )
             .merge(keys::routes::<DeviceState>())
             .merge(keys::routes::<MessageCounts>())
             .fallback(not_found)

@@ -42,6 +42,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Mailboxes(args) => client::mailboxes(&args),
         Command::Watch(args) => client::watch(&args),
         Command::Explain(args) => client::explain(&args),
+        Command::Events(command) => client::events(&command),
         Command::Status(args) => client::status(&args),
         Command::Peers(args) => client::peers(&args),
         Command::Sim(command) => sim::run(&command),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::error::WriteError;
+use super::super::error::{PublishError, WriteError};
 use super::super::io::{Now, Output, Report};
 use super::super::store::Store;
 use super::super::view::mono_ms;
@@ -262,6 +262,9 @@ impl Replica {
         self.advance(now);
         if !self.own.silent() {
             self.publish_batch();
+            while self.has_events() {
+                self.publish_events();
+            }
             self.publish(Kind::Leave, None);
             self.own.left = true;
         }
@@ -285,6 +288,20 @@ impl Replica {
                 restate: false,
             },
         );
+    }
+
+    /// Whether events can be published.
+    pub(super) fn may_publish(&self) -> Result<(), PublishError> {
+        match self.own.fenced {
+            Some(other) => Err(PublishError::Fenced { other }),
+            None if self.own.left => Err(PublishError::Stopped),
+            None => Ok(()),
+        }
+    }
+
+    /// For how many ms this replica has been running.
+    pub(super) fn uptime(&self) -> i64 {
+        mono_ms(self.now) - self.own.started_at
     }
 
     fn may_write(&self) -> Result<(), WriteError> {
@@ -426,8 +443,13 @@ impl Replica {
     }
 
     fn publish(&mut self, kind: Kind, delta: Option<Delta>) {
-        self.own.last_frame_at = mono_ms(self.now);
         let (_, frame) = self.sign(kind, delta);
+        self.send(frame);
+    }
+
+    /// Hands a frame of our own to gossip.
+    pub(super) fn send(&mut self, frame: bytes::Bytes) {
+        self.own.last_frame_at = mono_ms(self.now);
         if self.own.queued_frames >= self.config.limits.outgoing_frames {
             self.counters.frames_dropped += 1;
             return;
@@ -439,18 +461,24 @@ impl Replica {
 
     /// A frame of our own, as of now.
     pub(super) fn sign(&mut self, kind: Kind, delta: Option<Delta>) -> (Frame, bytes::Bytes) {
+        let header = self.next_header(kind);
+        Frame::sign(&self.identity, self.config.mesh, header, delta)
+    }
+
+    /// The header of our next frame, as of now.
+    pub(super) fn next_header(&mut self, kind: Kind) -> Header {
         self.own.frame += 1;
-        let header = Header {
+        Header {
             replica: self.identity.replica(),
             incarnation: self.incarnation(),
             head: self.store.own().map.head(),
+            events: self.events.framed(),
             frame: self.own.frame,
             up_ms: u64::try_from(mono_ms(self.now)).unwrap_or_default(),
             beat_ms: u32::try_from(self.beat_ms()).unwrap_or(u32::MAX),
             settled: self.own.settled,
             kind: if self.own.left { Kind::Leave } else { kind },
-        };
-        Frame::sign(&self.identity, self.config.mesh, header, delta)
+        }
     }
 
     /// Somebody relayed a header of our own that this life did not sign.
@@ -484,6 +512,8 @@ impl Replica {
         if self.own.settled.is_some() {
             self.own.settled = Some(self.store.own().map.head());
         }
+        let me = self.id();
+        self.events.begin_own_life(me, new);
         self.report(Report::Jumped { incarnation: new });
     }
 

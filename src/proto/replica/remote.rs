@@ -18,9 +18,8 @@ const MAX_SKEW_ROUND_TRIP_MS: i64 = 2_000;
 impl Replica {
     pub(super) fn on_frame(&mut self, from: ReplicaId, frame: Frame) {
         self.counters.frames_received += 1;
-        let (signed, body) = frame.into_parts();
-        let header = signed.header().clone();
-        let Some((index, later)) = self.note_header(signed) else {
+        let header = frame.header().clone();
+        let Some((index, later)) = self.note_header(frame.signed().clone()) else {
             return;
         };
         let mono = mono_ms(self.now);
@@ -35,7 +34,10 @@ impl Replica {
             }
             self.restand(index);
         }
-        if let Body::Delta(delta) = body {
+        self.hear_of_events(from, index, &header);
+        if header.kind == Kind::Events {
+            self.on_event_frame(from, index, frame);
+        } else if let (_, Body::Delta(delta)) = frame.into_parts() {
             self.apply(index, delta);
         }
         let head = self.store.get(index).head();
@@ -58,7 +60,7 @@ impl Replica {
 
     /// Takes in a signed header, whoever relayed it. Returns the origin, and whether the header is later than
     /// all known before; `None` when it is our own or is not taken.
-    fn note_header(&mut self, signed: SignedHeader) -> Option<(OriginIndex, bool)> {
+    pub(super) fn note_header(&mut self, signed: SignedHeader) -> Option<(OriginIndex, bool)> {
         let header = signed.header().clone();
         if header.replica == self.id() {
             self.on_own_header(header.incarnation, header.frame);
@@ -90,6 +92,7 @@ impl Replica {
             HeaderNews::NewLife(keys) => {
                 self.sync.give_up(header.replica);
                 self.store.get_mut(index).record = None;
+                self.begin_events(index);
                 self.refresh(index, keys);
                 self.drop_settled(index);
                 self.outbox.push_back(Output::MembersChanged);
@@ -191,6 +194,9 @@ impl Replica {
                     self.sync.exhausted(&origins, from);
                 }
                 self.ready |= self.sync.is_complete();
+            }
+            (Asked::Events(after, upto), Answer::Events { frames, more }) => {
+                self.on_remembered(from, (after, upto), frames, more);
             }
             _ => self.counters.reject("answer"),
         }

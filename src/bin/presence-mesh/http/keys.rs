@@ -141,7 +141,8 @@ fn unknown<T: Exposed>(key: &str) -> Problem {
     )
 }
 
-async fn body(body: Body) -> Result<axum::body::Bytes, Problem> {
+/// A body, whole, in time, and not too long.
+pub(super) async fn body(body: Body) -> Result<axum::body::Bytes, Problem> {
     let too_large = || {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,

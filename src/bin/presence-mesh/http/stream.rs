@@ -46,7 +46,9 @@ pub async fn stream(
     }
 }
 
-fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
+pub(super) fn respond(
+    events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
+) -> Response {
     let events = Sse::new(events).keep_alive(KeepAlive::new().interval(COMMENT_EVERY));
     (
         [
@@ -94,7 +96,7 @@ fn event<T: Exposed>(item: Watch<T>) -> Event {
     }
 }
 
-fn json(name: &str, data: &impl Serialize) -> Event {
+pub(super) fn json(name: &str, data: &impl Serialize) -> Event {
     let data =
         serde_json::to_string(data).expect("texts, numbers and maps with text keys are JSON");
     Event::default().event(name).data(data)
