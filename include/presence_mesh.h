@@ -49,6 +49,14 @@ typedef enum pmesh_kind {
      Changes were dropped because they were not taken in time; all entries follow.
      */
     PMESH_RESYNC = 2,
+    /*
+     `event`: an event.
+     */
+    PMESH_EVENT = 3,
+    /*
+     `missed`: so many events are missing here; whether they were wanted cannot always be known.
+     */
+    PMESH_GAP = 4,
 } pmesh_kind;
 
 /*
@@ -155,6 +163,40 @@ typedef enum pmesh_device_state {
 } pmesh_device_state;
 
 /*
+ What a field holds.
+ */
+typedef enum pmesh_field_type {
+    /*
+     Nothing: it is there, and that is all it says.
+     */
+    PMESH_FIELD_EXISTS = 0,
+    /*
+     `number`: 0 or 1.
+     */
+    PMESH_FIELD_BOOL = 1,
+    /*
+     `number`.
+     */
+    PMESH_FIELD_U64 = 2,
+    /*
+     `signed_number`.
+     */
+    PMESH_FIELD_I64 = 3,
+    /*
+     `text`.
+     */
+    PMESH_FIELD_STR = 4,
+    /*
+     `bytes` and `byte_count`.
+     */
+    PMESH_FIELD_BYTES = 5,
+    /*
+     `number`: single bits.
+     */
+    PMESH_FIELD_FLAGS = 6,
+} pmesh_field_type;
+
+/*
  Describes a node: made by pmesh_config_new, used by pmesh_start, freed by pmesh_config_free.
  */
 typedef struct pmesh_config pmesh_config;
@@ -203,6 +245,22 @@ typedef struct pmesh_value {
      Of a mailbox.
      */
     struct pmesh_counts counts;
+    /*
+     Of a presence, as Asterisk spells it: `not_set`, `unavailable`, `available`, `away`, `xa`, `chat`, `dnd`.
+     */
+    const char *status;
+    /*
+     Of a presence: a finer word for the status, or empty.
+     */
+    const char *subtype;
+    /*
+     Of a presence: words for people, or empty.
+     */
+    const char *message;
+    /*
+     Of a custom value: JSON.
+     */
+    const char *json;
 } pmesh_value;
 
 /*
@@ -274,6 +332,79 @@ typedef struct pmesh_entry {
 } pmesh_entry;
 
 /*
+ A field of an event. What its type does not name is 0 or NULL when given out, and not looked at when given
+ in.
+ */
+typedef struct pmesh_field {
+    /*
+     Its name.
+     */
+    const char *name;
+    /*
+     What it holds: one of pmesh_field_type.
+     */
+    uint32_t holds;
+    /*
+     See pmesh_field_type.
+     */
+    uint64_t number;
+    /*
+     See pmesh_field_type.
+     */
+    int64_t signed_number;
+    /*
+     A text.
+     */
+    const char *text;
+    /*
+     Any bytes; may be NULL when there are none.
+     */
+    const uint8_t *bytes;
+    /*
+     How many.
+     */
+    size_t byte_count;
+} pmesh_field;
+
+/*
+ An event that somebody published.
+ */
+typedef struct pmesh_event {
+    /*
+     What kind of event it is: `call.parked`.
+     */
+    const char *kind;
+    /*
+     What people call the node that published it.
+     */
+    const char *node;
+    /*
+     The replica id of that node.
+     */
+    const char *replica;
+    /*
+     In which life it did; with `replica` and `seq` the one name of this event.
+     */
+    uint64_t incarnation;
+    /*
+     The number of the event in that life, from 1.
+     */
+    uint64_t seq;
+    /*
+     When, by its clock, in ms since 1970.
+     */
+    uint64_t at_ms;
+    /*
+     Its fields, ordered by name.
+     */
+    const struct pmesh_field *fields;
+    /*
+     How many.
+     */
+    size_t field_count;
+} pmesh_event;
+
+/*
  An answer: freed by pmesh_answer_free, together with all that it points to. Fields that its kind does not
  name are 0 or NULL.
  */
@@ -302,6 +433,14 @@ typedef struct pmesh_answer {
      What is shown now; NULL when the key was withdrawn.
      */
     const struct pmesh_entry *new_entry;
+    /*
+     The event.
+     */
+    const struct pmesh_event *event;
+    /*
+     How many events are missing.
+     */
+    uint64_t missed;
 } pmesh_answer;
 
 /*
@@ -316,7 +455,7 @@ extern "C" {
 /*
  Frees an answer and all that it points to. Never one that a callback was given.
 
- # Safety
+ Pointers:
  `answer`: an answer that is not used any more, or NULL.
  */
 void pmesh_answer_free(struct pmesh_answer *answer);
@@ -324,7 +463,7 @@ void pmesh_answer_free(struct pmesh_answer *answer);
 /*
  Begins to describe a node of the mesh called `mesh`. Meshes with other names never mix.
 
- # Safety
+ Pointers:
  `mesh`: a text. `out`: where to put the config, which pmesh_config_free frees.
  */
 enum pmesh_result pmesh_config_new(const char *mesh, struct pmesh_config **out);
@@ -344,8 +483,9 @@ enum pmesh_result pmesh_config_new(const char *mesh, struct pmesh_config **out);
  | `mdns`, `kad`   | `on` or `off`: find others on the LAN (default on), by a DHT (default off)       |
  | `preset`        | `lan`, `wan` or `local`: how soon silence counts                                 |
  | `mailboxes`     | `latest` or `sum`: how several writers of one mailbox combine                    |
+ | `remember_ms`   | for how long events are remembered, in ms; default 0: not at all                 |
 
- # Safety
+ Pointers:
  `config`: a config, used by no other thread meanwhile. `name`, `value`: texts.
  */
 enum pmesh_result pmesh_config_set(struct pmesh_config *config, const char *name, const char *value);
@@ -353,16 +493,62 @@ enum pmesh_result pmesh_config_set(struct pmesh_config *config, const char *name
 /*
  Frees a config. Nodes that were started from it go on.
 
- # Safety
+ Pointers:
  `config`: a config that is not used any more, or NULL.
  */
 void pmesh_config_free(struct pmesh_config *config);
 
 /*
+ Publishes an event: subscribers on all nodes have it as soon as the network brings it, each at most once.
+ Never waits, and never fails because the network is down. `ttl_ms`: for how long it is worth delivering; 0
+ takes the default, 60 s or for as long as events are remembered.
+
+ Pointers:
+ `mesh`: a node. `kind`: a text. `fields`: `field_count` fields, which are copied; NULL when there are none.
+ */
+enum pmesh_result pmesh_publish(const struct pmesh_mesh *mesh,
+                                const char *kind,
+                                const struct pmesh_field *fields,
+                                size_t field_count,
+                                uint64_t ttl_ms);
+
+/*
+ Subscribes to the events whose kind matches `kind` (`*` any run of characters, `?` one) and of which all
+ conditions hold, each written `NAME OP VALUE` with OP one of `=`, `!=`, `>=`, `<=`, `^=` (begins with):
+ `slot >= 700`. `remembered`: also those from before, as far as nodes remember them. The items, of kind
+ PMESH_EVENT or PMESH_GAP, are taken by pmesh_watch_next; one who does not take them in time is told a gap.
+
+ Pointers:
+ `mesh`: a node. `kind`: a text. `conditions`: `condition_count` texts; NULL when there are none. `out`: where
+ to put the watch, which pmesh_watch_free frees. It may outlive the node.
+ */
+enum pmesh_result pmesh_subscribe(const struct pmesh_mesh *mesh,
+                                  const char *kind,
+                                  const char *const *conditions,
+                                  size_t condition_count,
+                                  bool remembered,
+                                  struct pmesh_watch **out);
+
+/*
+ Like pmesh_subscribe, but hands each item to `callback`, as pmesh_watch_call does.
+
+ Pointers:
+ As pmesh_subscribe and pmesh_watch_call.
+ */
+enum pmesh_result pmesh_subscribe_call(const struct pmesh_mesh *mesh,
+                                       const char *kind,
+                                       const char *const *conditions,
+                                       size_t condition_count,
+                                       bool remembered,
+                                       pmesh_callback callback,
+                                       void *user_data,
+                                       struct pmesh_watch **out);
+
+/*
  Starts a node on a thread of its own. Returns when it listens; never waits for a join and never fails
  because of one. The config is left as it is, to be freed by the caller.
 
- # Safety
+ Pointers:
  `config`: a config, used by no other thread meanwhile. `out`: where to put the node, which pmesh_free frees.
  */
 enum pmesh_result pmesh_start(const struct pmesh_config *config, struct pmesh_mesh **out);
@@ -370,7 +556,7 @@ enum pmesh_result pmesh_start(const struct pmesh_config *config, struct pmesh_me
 /*
  The node's replica id. NULL when `mesh` is; else valid until the node is freed, and not to be freed itself.
 
- # Safety
+ Pointers:
  `mesh`: a node, or NULL.
  */
 const char *pmesh_id(const struct pmesh_mesh *mesh);
@@ -379,7 +565,7 @@ const char *pmesh_id(const struct pmesh_mesh *mesh);
  Where the node listens, each address good for another's `join`, separated by commas. NULL when `mesh` is;
  else valid until the node is freed, and not to be freed itself.
 
- # Safety
+ Pointers:
  `mesh`: a node, or NULL.
  */
 const char *pmesh_addresses(const struct pmesh_mesh *mesh);
@@ -388,7 +574,7 @@ const char *pmesh_addresses(const struct pmesh_mesh *mesh);
  Waits until the first exchange with a peer is done, or there was no peer for 5 s; at most `timeout_ms`
  (negative: as long as it takes). PMESH_TIMED_OUT when it is not so by then.
 
- # Safety
+ Pointers:
  `mesh`: a node.
  */
 enum pmesh_result pmesh_ready(const struct pmesh_mesh *mesh, int64_t timeout_ms);
@@ -396,7 +582,7 @@ enum pmesh_result pmesh_ready(const struct pmesh_mesh *mesh, int64_t timeout_ms)
 /*
  To how many other nodes there is a connection.
 
- # Safety
+ Pointers:
  `mesh`: a node. `out`: where to put the number.
  */
 enum pmesh_result pmesh_peers_connected(const struct pmesh_mesh *mesh, size_t *out);
@@ -405,7 +591,7 @@ enum pmesh_result pmesh_peers_connected(const struct pmesh_mesh *mesh, size_t *o
  Leaves the mesh: the others see this node gone at once. Returns when the goodbye is sent and all
  connections are closed; watches end, writes are refused afterwards. The node is still to be freed.
 
- # Safety
+ Pointers:
  `mesh`: a node.
  */
 enum pmesh_result pmesh_leave(const struct pmesh_mesh *mesh);
@@ -413,7 +599,7 @@ enum pmesh_result pmesh_leave(const struct pmesh_mesh *mesh);
 /*
  Frees a node. One that has not left ends now, and the others find out by its silence.
 
- # Safety
+ Pointers:
  `mesh`: a node that is not used any more, or NULL.
  */
 void pmesh_free(struct pmesh_mesh *mesh);
@@ -428,7 +614,7 @@ const char *pmesh_last_error(void);
  Says what this node knows of the device `key`: `state` is one of pmesh_device_state. Local and instant;
  never fails because the network is down. Setting an equal value again sends nothing.
 
- # Safety
+ Pointers:
  `mesh`: a node. `key`: a text of 1 to 255 bytes.
  */
 enum pmesh_result pmesh_set_device(const struct pmesh_mesh *mesh, const char *key, uint32_t state);
@@ -436,7 +622,7 @@ enum pmesh_result pmesh_set_device(const struct pmesh_mesh *mesh, const char *ke
 /*
  Says what this node knows of the mailbox `key`, `mailbox@context`; without a context it is `default`.
 
- # Safety
+ Pointers:
  `mesh`: a node. `key`: a text of 1 to 255 bytes. `counts`: counts, which are copied.
  */
 enum pmesh_result pmesh_set_mailbox(const struct pmesh_mesh *mesh,
@@ -444,18 +630,42 @@ enum pmesh_result pmesh_set_mailbox(const struct pmesh_mesh *mesh,
                                     const struct pmesh_counts *counts);
 
 /*
+ Says whether somebody can be reached: `status` as Asterisk spells it (`available`, `away`, `dnd`, see
+ pmesh_value). Of several writers the latest is shown.
+
+ Pointers:
+ `mesh`: a node. `key`, `status`: texts. `subtype`, `message`: texts, or NULL for none.
+ */
+enum pmesh_result pmesh_set_presence(const struct pmesh_mesh *mesh,
+                                     const char *key,
+                                     const char *status,
+                                     const char *subtype,
+                                     const char *message);
+
+/*
+ Says a value of one's own: any JSON of at most 4096 bytes. Of several writers the latest is shown.
+
+ Pointers:
+ `mesh`: a node. `name_space`, `key`, `json`: texts; namespace and key take 254 bytes together at most.
+ */
+enum pmesh_result pmesh_set_custom(const struct pmesh_mesh *mesh,
+                                   const char *name_space,
+                                   const char *key,
+                                   const char *json);
+
+/*
  Withdraws what this node said of `key` in `space`. PMESH_OK also when it said nothing.
 
- # Safety
+ Pointers:
  `mesh`: a node. `space`, `key`: texts; for `space` see pmesh_get.
  */
 enum pmesh_result pmesh_clear(const struct pmesh_mesh *mesh, const char *space, const char *key);
 
 /*
  What is known of `key`: an answer of kind PMESH_ENTRIES with one entry, or PMESH_NOT_FOUND.
- `space` is `device` or `mailbox`.
+ `space` is `device`, `mailbox`, `presence`, or `custom/` and a namespace.
 
- # Safety
+ Pointers:
  `mesh`: a node. `space`, `key`: texts. `out`: where to put the answer, which pmesh_answer_free frees.
  */
 enum pmesh_result pmesh_get(const struct pmesh_mesh *mesh,
@@ -467,7 +677,7 @@ enum pmesh_result pmesh_get(const struct pmesh_mesh *mesh,
  All keys of `space` that match `pattern` (`*` any run of characters, `?` one), ordered by key: an answer of
  kind PMESH_ENTRIES.
 
- # Safety
+ Pointers:
  `mesh`: a node. `space`, `pattern`: texts. `out`: where to put the answer, which pmesh_answer_free frees.
  */
 enum pmesh_result pmesh_list(const struct pmesh_mesh *mesh,
@@ -480,7 +690,7 @@ enum pmesh_result pmesh_list(const struct pmesh_mesh *mesh,
  items are taken by pmesh_watch_next. One who does not take them in time never slows the node: when more
  than 4096 changes wait, they are dropped, and PMESH_RESYNC and all entries are given instead.
 
- # Safety
+ Pointers:
  `mesh`: a node. `space`, `pattern`: texts, see pmesh_list. `out`: where to put the watch, which
  pmesh_watch_free frees. It may outlive the node.
  */
@@ -498,7 +708,7 @@ enum pmesh_result pmesh_watch_new(const struct pmesh_mesh *mesh,
  included; it must return, and not by `longjmp` or a C++ exception. While it runs no other item is handed
  over; what comes meanwhile waits as with pmesh_watch_new.
 
- # Safety
+ Pointers:
  As pmesh_watch_new. `callback`: a function, called until pmesh_watch_free has returned (if that is called
  from within the callback: until the callback has). `user_data`: handed to each call as it is, never looked
  at; it must bear to be used by another thread for as long.
@@ -515,7 +725,7 @@ enum pmesh_result pmesh_watch_call(const struct pmesh_mesh *mesh,
  as it takes. PMESH_TIMED_OUT when none came, PMESH_STOPPED when the node has left and all items are taken,
  PMESH_BAD_ARGUMENT when the watch has a callback.
 
- # Safety
+ Pointers:
  `watch`: a watch, used by no other thread meanwhile. `out`: where to put the answer, which
  pmesh_answer_free frees.
  */
@@ -526,7 +736,7 @@ enum pmesh_result pmesh_watch_next(struct pmesh_watch *watch, int64_t timeout_ms
  call pmesh_watch_next with timeout 0 until it does not return PMESH_OK. It belongs to the watch: never read
  or close it; pmesh_watch_free closes it.
 
- # Safety
+ Pointers:
  `watch`: a watch without a callback, used by no other thread meanwhile. `out`: where to put the descriptor.
  */
 enum pmesh_result pmesh_watch_fd(struct pmesh_watch *watch, int *out);
@@ -534,7 +744,7 @@ enum pmesh_result pmesh_watch_fd(struct pmesh_watch *watch, int *out);
 /*
  Ends a watch and frees it. Waits for a callback that is running, unless called from within it.
 
- # Safety
+ Pointers:
  `watch`: a watch that is not used any more, or NULL.
  */
 void pmesh_watch_free(struct pmesh_watch *watch);

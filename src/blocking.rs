@@ -18,11 +18,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod events;
 mod follow;
 mod mesh;
 mod park;
 mod space;
 
+pub use events::{EventStream, Events};
 pub use follow::{Follow, TimedOut, TryIter};
 pub use mesh::Mesh;
 pub use space::{Space, Watcher};

@@ -10,11 +10,15 @@ mod running;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use nodes::{builder, id, peer, start, state, until};
-use presence_mesh::{DeviceState, MessageCounts, Standing};
+use nodes::{DEADLINE, builder, id, peer, start, state, until};
+use presence_mesh::{
+    DeviceState, Event, EventItem, Filter, MessageCounts, Presence, PresenceStatus, Standing,
+};
 use running::Running;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -115,10 +119,60 @@ async fn a_c_program_and_a_rust_program_exchange_lamps() {
         .set("100", MessageCounts::new(3, 1))
         .expect("a write");
     c.says("callback: change 100@default 3/1");
+    // An event each way, with every kind of field.
+    c.says("watching");
+    rust.events()
+        .publish(Event::new("call.parked").with("slot", 699))
+        .expect("an event");
+    let wanted = Event::new("call.parked").with("slot", 702).with("gain", -4);
+    let wanted = wanted.with("raw", vec![0, 255]).with("caller", "PJSIP/100");
+    rust.events().publish(wanted).expect("an event");
+    c.says("event: call.parked 2 of node1 caller=PJSIP/100 gain=-4 raw=2 bytes slot=702");
+    let mut parked = rust.events().subscribe(Filter::kind("call.parked"));
+    c.tell("publish");
+    let event = loop {
+        match timeout(DEADLINE, parked.next()).await.expect("in time") {
+            Some(EventItem::Event(event)) if &*event.node == "c" => break event,
+            Some(_) => {}
+            None => panic!("the node has left"),
+        }
+    };
+    let sent = Event::new("call.parked")
+        .with("slot", 701)
+        .with("gain", -3)
+        .with("caller", "PJSIP/200")
+        .with("raw", vec![0, 1, 255])
+        .with("urgent", true)
+        .time_to_live(Duration::from_secs(30));
+    assert_eq!(event.event, sent);
+
     // By asking.
+    let dnd = Presence::new(PresenceStatus::Away).with_message("at lunch");
+    rust.presence().set("bob", dnd).expect("a write");
+    let queues = rust.custom("queues").expect("a namespace");
+    queues
+        .set("support", serde_json::json!({"open": true}))
+        .expect("a write");
+    rust.mailboxes()
+        .set("101", MessageCounts::new(0, 1))
+        .expect("a write");
+    // Written last, by one origin: what was written before is there as well.
+    c.says("callback: change 101@default 0/1");
+    until(
+        "presence and custom values of the C program are seen",
+        || {
+            let alice = rust.presence().get("alice").map(|shown| shown.value);
+            let sales = queues.get("sales").map(|shown| shown.value);
+            alice == Some(Presence::new(PresenceStatus::Dnd).with_message("in a meeting"))
+                && sales == Some(serde_json::json!({"waiting": 3}))
+        },
+    )
+    .await;
     c.tell("list");
     c.says("list: PJSIP/100 2");
     c.says("list: PJSIP/200 1");
+    c.says("list: bob away at lunch");
+    c.says("list: support {\"open\":true}");
     until("the lamp of the C program is seen", || {
         state(&rust, "PJSIP/200") == Some(DeviceState::NotInUse)
     })

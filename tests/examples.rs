@@ -9,6 +9,8 @@ mod failover;
 mod nodes;
 #[path = "support/running.rs"]
 mod running;
+#[path = "support/postgres.rs"]
+mod server;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -21,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use nodes::{builder, connected, id, start, until};
 use presence_mesh::{Links, MeshKey};
 use running::Running;
+use server::Postgres;
 
 /// `hello` joins a server on the internet that is not there, which must not trouble it.
 #[test]
@@ -95,7 +98,7 @@ fn what_one_web_service_is_told_the_other_answers() {
     assert!(lamp.contains("\"freshness\":\"live\""), "{lamp}");
     let refused = request(&http_one, "PUT", "/lamps/PJSIP/100", "RED", "state");
     assert!(refused.starts_with("HTTP/1.1 400"), "{refused}");
-    for mut service in [one, two] {
+    for service in [one, two] {
         service.interrupt();
         service.ends_well();
     }
@@ -243,4 +246,122 @@ async fn after_a_cut_one_server_stays_and_no_step_is_lost() {
 
 fn example(name: &str, arguments: &[&str]) -> Running {
     Running::start(Command::new(Path::new(&beside::example(name))).args(arguments))
+}
+
+#[test]
+fn events_pass_filters_wait_for_the_late_and_drop_for_the_slow() {
+    let mut events = example("events", &[]);
+    for line in [
+        "parked by berlin: caller=PJSIP/101 slot=712",
+        "parked by berlin: caller=PJSIP/102 slot=713",
+        "rome, later: event 1 of berlin: caller=PJSIP/100 slot=701",
+        "rome, later: event 2 of berlin: caller=PJSIP/101 slot=712",
+        "rome, later: event 3 of berlin: caller=PJSIP/102 slot=713",
+    ] {
+        assert_eq!(events.says(""), line);
+    }
+    let dropped = events.says("dropped ").split_off("dropped ".len());
+    let (dropped, first) = dropped.split_once(", then n=").expect("the next one");
+    assert_eq!(
+        dropped, first,
+        "what was dropped is exactly what is missing"
+    );
+    events.ends_well();
+}
+
+/// A sink is killed, records go on, it is started again: all that were for it are in its database, once each,
+/// and none that were not.
+#[test]
+fn call_records_are_routed_to_two_databases_and_none_is_lost_or_doubled() {
+    let test = "call_records_are_routed_to_two_databases_and_none_is_lost_or_doubled";
+    let Some(server) = Postgres::new(test) else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("calls.sqlite").display().to_string();
+    let mut berlin = Switch::start("berlin", &[]);
+    let address = berlin.address();
+    let mut paris = Switch::start("paris", &[&address]);
+    let sink = |region: &str, database: &str| {
+        let join = ["sink", region, database, &address];
+        let mut sink = example("cdr_sinks", &join);
+        sink.says("listening ");
+        sink
+    };
+    let (mut eu, us) = (sink("eu", &file), sink("us", &server.address()));
+    for region in ["eu", "us", "eu", "us", "us"] {
+        berlin.ends_call(region);
+        paris.ends_call(region);
+    }
+    let wrote = |sink: &Running, count: usize| {
+        running::wait_for("records in the database", || {
+            (sink.heard("wrote ").len() == count).then_some(())
+        });
+    };
+    wrote(&eu, 4);
+    wrote(&us, 6);
+
+    eu.kill();
+    for region in ["eu", "us", "eu"] {
+        berlin.ends_call(region);
+        paris.ends_call(region);
+    }
+    wrote(&us, 8);
+    eu = sink("eu", &file);
+    wrote(&eu, 4); // what it missed, and not what it had
+    berlin.ends_call("eu");
+    eu.says("wrote berlin 9");
+
+    let expected = |region| {
+        let mut expected = [berlin.calls(region), paris.calls(region)].concat();
+        expected.sort();
+        expected
+    };
+    let question = "SELECT node, seq FROM calls ORDER BY node, seq";
+    let database = rusqlite::Connection::open(&file).expect("the sink made it");
+    let mut rows = database.prepare(question).expect("SQL");
+    let rows = rows
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .expect("rows");
+    let rows: Vec<(String, i64)> = rows.map(|row| row.expect("a row")).collect();
+    assert_eq!(rows, expected("eu"));
+    assert_eq!(server.rows(question), expected("us"));
+}
+
+/// A switch, and the calls that have ended on it.
+struct Switch {
+    name: String,
+    program: Running,
+    ended: Vec<String>,
+}
+
+impl Switch {
+    fn start(name: &str, join: &[&str]) -> Self {
+        Self {
+            name: name.to_owned(),
+            program: example("cdr_sinks", &[&["switch", name], join].concat()),
+            ended: Vec::new(),
+        }
+    }
+
+    fn address(&mut self) -> String {
+        self.program
+            .says("listening ")
+            .split_off("listening ".len())
+    }
+
+    fn ends_call(&mut self, region: &str) {
+        self.program.tell(region);
+        self.ended.push(region.to_owned());
+        self.program.says(&format!("ended {}", self.ended.len()));
+    }
+
+    /// Node and number of those that ended in a region.
+    fn calls(&self, region: &str) -> Vec<(String, i64)> {
+        let all = (1..).zip(&self.ended);
+        let there = all.filter(|(_, ended)| *ended == region);
+        there
+            .map(|(number, _)| (self.name.clone(), number))
+            .collect()
+    }
 }

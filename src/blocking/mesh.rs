@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+use super::events::Events;
 use super::park;
 use super::space::Space;
 use crate::config::MeshBuilder;
@@ -101,6 +102,11 @@ impl Mesh {
         T: StateValue + Serialize + DeserializeOwned,
     {
         Ok(Space::new(self.mesh.custom_per_origin(namespace)?))
+    }
+
+    /// Passing events: publishing them, and hearing of those of others.
+    pub fn events(&self) -> Events {
+        Events::new(self.mesh.events())
     }
 
     /// This node's replica id.

@@ -4,8 +4,9 @@ use std::ffi::c_char;
 use std::ptr;
 
 use super::entry::{Storage, ToValue, pmesh_entry, pointer};
+use super::event::{Event, pmesh_event};
 use super::result::guard;
-use crate::Shown;
+use crate::{PublishedEvent, Shown};
 
 /// What an answer holds.
 #[repr(C)]
@@ -19,6 +20,10 @@ pub enum pmesh_kind {
     PMESH_CHANGE = 1,
     /// Changes were dropped because they were not taken in time; all entries follow.
     PMESH_RESYNC = 2,
+    /// `event`: an event.
+    PMESH_EVENT = 3,
+    /// `missed`: so many events are missing here; whether they were wanted cannot always be known.
+    PMESH_GAP = 4,
 }
 
 /// An answer: freed by pmesh_answer_free, together with all that it points to. Fields that its kind does not
@@ -38,6 +43,10 @@ pub struct pmesh_answer {
     pub old_entry: *const pmesh_entry,
     /// What is shown now; NULL when the key was withdrawn.
     pub new_entry: *const pmesh_entry,
+    /// The event.
+    pub event: *const pmesh_event,
+    /// How many events are missing.
+    pub missed: u64,
 }
 
 /// An answer and what it points into.
@@ -48,6 +57,7 @@ pub(super) struct Answer {
     answer: pmesh_answer,
     entries: Vec<pmesh_entry>,
     storage: Storage,
+    event: Option<Box<Event>>,
 }
 
 impl Answer {
@@ -60,9 +70,12 @@ impl Answer {
                 key: ptr::null(),
                 old_entry: ptr::null(),
                 new_entry: ptr::null(),
+                event: ptr::null(),
+                missed: 0,
             },
             entries: Vec::new(),
             storage: Storage::default(),
+            event: None,
         }
     }
 
@@ -93,6 +106,19 @@ impl Answer {
 
     pub(super) fn resync() -> Self {
         Self::new(pmesh_kind::PMESH_RESYNC)
+    }
+
+    pub(super) fn event(event: &PublishedEvent) -> Self {
+        let mut new = Self::new(pmesh_kind::PMESH_EVENT);
+        let event = new.event.insert(Box::new(Event::new(event)));
+        new.answer.event = event.as_c();
+        new
+    }
+
+    pub(super) fn gap(missed: u64) -> Self {
+        let mut new = Self::new(pmesh_kind::PMESH_GAP);
+        new.answer.missed = missed;
+        new
     }
 
     /// Hands it to C, which frees it by [`pmesh_answer_free`].

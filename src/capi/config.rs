@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::ffi::c_char;
+use std::time::Duration;
 
 use super::result::{Failure, PMESH_BAD_ARGUMENT, guard, pmesh_result};
 use super::text::{Out, reference, text};
@@ -45,6 +46,7 @@ pub unsafe extern "C" fn pmesh_config_new(
 /// | `mdns`, `kad`   | `on` or `off`: find others on the LAN (default on), by a DHT (default off)       |
 /// | `preset`        | `lan`, `wan` or `local`: how soon silence counts                                 |
 /// | `mailboxes`     | `latest` or `sum`: how several writers of one mailbox combine                    |
+/// | `remember_ms`   | for how long events are remembered, in ms; default 0: not at all                 |
 ///
 /// # Safety
 /// `config`: a config, used by no other thread meanwhile. `name`, `value`: texts.
@@ -100,6 +102,10 @@ fn set(builder: MeshBuilder, name: &str, value: &str) -> Result<MeshBuilder, Fai
             "sum" => Merge::Sum,
             _ => return Err(other("latest or sum")),
         }),
+        "remember_ms" => {
+            let span = value.parse().map_err(|_| other("a number of ms"))?;
+            builder.remember(Duration::from_millis(span))
+        }
         _ => {
             let text = format!("there is no setting {name:?}");
             return Err(Failure::new(PMESH_BAD_ARGUMENT, text));

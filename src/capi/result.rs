@@ -7,7 +7,7 @@ use std::ffi::{CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::text::c_string;
-use crate::{KeyError, WriteError};
+use crate::{KeyError, PublishError, WriteError};
 
 /// How a call ended.
 #[repr(C)]
@@ -67,6 +67,17 @@ impl From<WriteError> for Failure {
         let code = match error {
             WriteError::Stopped => PMESH_STOPPED,
             WriteError::Key(_) | WriteError::Value(_) | WriteError::Counts(_) => PMESH_BAD_ARGUMENT,
+            _ => PMESH_REFUSED,
+        };
+        Self::of(code, &error)
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        let code = match error {
+            PublishError::Stopped => PMESH_STOPPED,
+            PublishError::Event(_) => PMESH_BAD_ARGUMENT,
             _ => PMESH_REFUSED,
         };
         Self::of(code, &error)

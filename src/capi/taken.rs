@@ -10,7 +10,8 @@ use super::result::{Failure, PMESH_BAD_ARGUMENT};
 use serde_json::Value;
 
 use crate::{
-    DeviceState, KeyError, MessageCounts, Pattern, Presence, Shown, Watch, WriteError, blocking,
+    DeviceState, EventItem, Gap, KeyError, MessageCounts, Pattern, Presence, Shown, Watch,
+    WriteError, blocking,
 };
 
 /// A space, by its name in URLs and on the command line.
@@ -96,6 +97,7 @@ pub(super) enum Taken {
     Mailbox(Watch<MessageCounts>),
     Presence(Watch<Presence>),
     Custom(Watch<Value>),
+    Event(EventItem),
 }
 
 /// What a watch takes items from.
@@ -108,6 +110,11 @@ impl Taken {
             Self::Mailbox(item) => watched(item),
             Self::Presence(item) => watched(item),
             Self::Custom(item) => watched(item),
+            Self::Event(EventItem::Event(event)) => Answer::event(event),
+            Self::Event(EventItem::Gap(Gap::Lost { first, last, .. })) => {
+                Answer::gap(last.saturating_sub(*first).saturating_add(1))
+            }
+            Self::Event(EventItem::Gap(Gap::Slow { dropped })) => Answer::gap(*dropped),
         }
     }
 }

@@ -52,6 +52,37 @@ static void on_mailbox(const pmesh_answer *answer, void *user_data) {
                (unsigned)answer->new_entry->value.counts.old_messages);
 }
 
+static void on_event(const pmesh_answer *answer, void *user_data) {
+    (void)user_data;
+    if (answer && answer->kind == PMESH_EVENT) {
+        const pmesh_event *event = answer->event;
+        printf("event: %s %u of %s", event->kind, (unsigned)event->seq, event->node);
+        for (size_t i = 0; i < event->field_count; i++) {
+            const pmesh_field *field = &event->fields[i];
+            if (field->holds == PMESH_FIELD_STR)
+                printf(" %s=%s", field->name, field->text);
+            else if (field->holds == PMESH_FIELD_BYTES)
+                printf(" %s=%u bytes", field->name, (unsigned)field->byte_count);
+            else
+                printf(" %s=%ld", field->name,
+                       field->holds == PMESH_FIELD_I64 ? (long)field->signed_number : (long)field->number);
+        }
+        printf("\n");
+    }
+}
+
+static void publish(const pmesh_mesh *mesh) {
+    const unsigned char bytes[3] = {0, 1, 255};
+    const pmesh_field fields[] = {
+        {.name = "slot", .holds = PMESH_FIELD_U64, .number = 701},
+        {.name = "gain", .holds = PMESH_FIELD_I64, .signed_number = -3},
+        {.name = "caller", .holds = PMESH_FIELD_STR, .text = "PJSIP/200"},
+        {.name = "raw", .holds = PMESH_FIELD_BYTES, .bytes = bytes, .byte_count = sizeof bytes},
+        {.name = "urgent", .holds = PMESH_FIELD_BOOL, .number = 1},
+    };
+    MUST(pmesh_publish(mesh, "call.parked", fields, sizeof fields / sizeof *fields, 30000));
+}
+
 /* Takes all lamps that are there; says whether more can come. */
 static bool take_lamps(pmesh_watch *lamps) {
     pmesh_answer *answer;
@@ -87,10 +118,15 @@ int main(int argc, char **argv) {
 
     int calls = 0; /* read again only when the watch is freed */
     int fd;
-    pmesh_watch *lamps, *boxes;
+    pmesh_watch *lamps, *boxes, *events;
+    const char *conditions[] = {"slot >= 700"};
     MUST(pmesh_watch_new(mesh, "device", "PJSIP/100", &lamps));
     MUST(pmesh_watch_fd(lamps, &fd));
     MUST(pmesh_watch_call(mesh, "mailbox", "*", on_mailbox, &calls, &boxes));
+    MUST(pmesh_subscribe_call(mesh, "call.*", conditions, 1, false, on_event, NULL, &events));
+    MUST(pmesh_set_presence(mesh, "alice", "dnd", NULL, "in a meeting"));
+    MUST(pmesh_set_custom(mesh, "queues", "sales", "{\"waiting\":3}"));
+    printf("watching\n");
 
     struct pollfd wait[2] = {{.fd = fd, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
     char line[64];
@@ -102,11 +138,19 @@ int main(int argc, char **argv) {
             if (!fgets(line, sizeof line, stdin) || strcmp(line, "leave\n") == 0) {
                 MUST(pmesh_leave(mesh));
                 wait[1].fd = -1;
+            } else if (strcmp(line, "publish\n") == 0) {
+                publish(mesh);
             } else if (strcmp(line, "list\n") == 0) {
                 pmesh_answer *all;
                 MUST(pmesh_list(mesh, "device", "PJSIP/*", &all));
                 for (size_t i = 0; i < all->entry_count; i++)
                     printf("list: %s %d\n", all->entries[i].key, state(&all->entries[i]));
+                pmesh_answer_free(all);
+                MUST(pmesh_get(mesh, "presence", "bob", &all));
+                printf("list: bob %s %s\n", all->entries->value.status, all->entries->value.message);
+                pmesh_answer_free(all);
+                MUST(pmesh_get(mesh, "custom/queues", "support", &all));
+                printf("list: support %s\n", all->entries->value.json);
                 pmesh_answer_free(all);
             }
         }
@@ -114,6 +158,7 @@ int main(int argc, char **argv) {
     pmesh_watch_free(lamps);
     pmesh_free(mesh); /* before the watch: that may outlive it */
     pmesh_watch_free(boxes);
+    pmesh_watch_free(events);
     printf("left after %d calls\n", calls);
     return 0;
 }

@@ -56,6 +56,15 @@ int main(void) {
     EXPECT(pmesh_set_mailbox(mesh, "100", NULL), PMESH_BAD_ARGUMENT, "counts is NULL");
     EXPECT(pmesh_set_mailbox(mesh, "100", &(pmesh_counts){.new_messages = 4000000000u}), PMESH_BAD_ARGUMENT, "bad message counts");
     EXPECT(pmesh_get(mesh, "device", "PJSIP/100", &answer), PMESH_NOT_FOUND, "nothing is known of \"PJSIP/100\"");
+    EXPECT(pmesh_set_presence(mesh, "alice", "asleep", NULL, NULL), PMESH_BAD_ARGUMENT, "\"asleep\" is no presence status");
+    EXPECT(pmesh_set_custom(mesh, "queues", "sales", "{"), PMESH_BAD_ARGUMENT, "EOF while parsing");
+    EXPECT(pmesh_set_custom(mesh, "a/b", "sales", "{}"), PMESH_BAD_ARGUMENT, "bad key");
+    EXPECT(pmesh_publish(mesh, "call.*", NULL, 0, 0), PMESH_BAD_ARGUMENT, "bad event: a kind is 1 to 128 bytes");
+    EXPECT(pmesh_publish(mesh, "call", NULL, 1, 0), PMESH_BAD_ARGUMENT, "fields is NULL");
+    EXPECT(pmesh_publish(mesh, "call", &(pmesh_field){.name = "a", .holds = 7}, 1, 0), PMESH_BAD_ARGUMENT, "7 is no type of a field");
+    EXPECT(pmesh_publish(mesh, "call", &(pmesh_field){.name = "a", .holds = PMESH_FIELD_STR}, 1, 0), PMESH_BAD_ARGUMENT, "a is NULL");
+    EXPECT(pmesh_subscribe(mesh, "*", (const char *[]){"slot ~ 7"}, 1, false, &watch), PMESH_BAD_ARGUMENT, "a condition is NAME OP VALUE");
+    EXPECT(pmesh_subscribe(mesh, "*", (const char *[]){NULL}, 1, false, &watch), PMESH_BAD_ARGUMENT, "a condition is NULL");
     EXPECT(pmesh_get(mesh, "devices", "PJSIP/100", &answer), PMESH_BAD_ARGUMENT, "the space is \"devices\"");
     EXPECT(pmesh_get(mesh, "device", "PJSIP/100", NULL), PMESH_BAD_ARGUMENT, "out is NULL");
     if (answer)
