@@ -17,6 +17,23 @@ use crate::proto::{self, Limits, Merge, Preset, Replica, Timing};
 use crate::wire::{Identity, KeyFileError, MeshId, MeshKey};
 
 /// Describes a node. Made by [`Mesh::builder`], ended by [`MeshBuilder::start`].
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use presence_mesh::{Merge, Mesh, Preset};
+/// let mesh = Mesh::builder("acme") // meshes with other names never mix
+///     .node("berlin") // shown to people
+///     .key_file("mesh.key")? // the secret that all nodes share
+///     .data_dir("/var/lib/presence-mesh")? // who this node is, over restarts
+///     .listen("0.0.0.0:4747")?
+///     .join(["paris.example.net:4747"])? // any one live node is enough
+///     .preset(Preset::Wan)
+///     .mailboxes(Merge::Sum)
+///     .start()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a node runs only once it is started"]
 pub struct MeshBuilder {

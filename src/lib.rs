@@ -1,8 +1,12 @@
 #![cfg_attr(feature = "net", doc = include_str!("../README.md"))]
 #![cfg_attr(not(feature = "net"), doc = "The sans-IO core of presence-mesh.")]
 
+#[cfg(feature = "net")]
+pub mod blocking;
 #[cfg(feature = "asterisk")]
 pub mod bridge;
+#[cfg(feature = "capi")]
+pub mod capi;
 pub mod crdt;
 pub mod model;
 pub mod proto;

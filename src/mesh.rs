@@ -29,6 +29,19 @@ pub use ping::Pong;
 ///
 /// Made by [`Mesh::builder`]. Cheap to clone; all clones are the same node. When the last one is dropped
 /// without [`Mesh::leave`], the node ends and the others find out by its silence.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use presence_mesh::{DeviceState, Mesh};
+/// let mesh = Mesh::builder("acme").node("berlin").key_file("mesh.key")?.start().await?;
+/// mesh.devices().set("PJSIP/100", DeviceState::InUse)?;
+/// for peer in mesh.peers() {
+///     println!("{} is {:?}, last heard of {:?} ago", peer.node, peer.standing, peer.age);
+/// }
+/// mesh.leave().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Mesh {
     inner: Arc<Inner>,

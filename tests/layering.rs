@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const USERS: [&str; 6] = ["mesh", "space", "events", "watch", "config", "error"];
+const USERS: [&str; 7] = [
+    "mesh", "space", "events", "watch", "config", "error", "blocking",
+];
 
 /// What the modules of one layer may name of the crate. `None` stands for the crate's root, the public API.
 fn allowed(layer: &str) -> Vec<&'static str> {
@@ -22,6 +24,7 @@ fn allowed(layer: &str) -> Vec<&'static str> {
         "net" | "persist" => core.to_vec(),
         // Bridges are users: the public API and the words it is made of.
         "bridge" => vec!["model", "mesh", "space", "events", "watch", "error"],
+        "capi" => vec!["blocking"],
         user if USERS.contains(&user) => [&core[..], &["net", "persist"], &USERS].concat(),
         other => panic!("src/{other} is in no layer: say here what it may import"),
     }
@@ -84,7 +87,9 @@ fn imports_point_downwards_only() {
                     .collect();
                 // Items of the crate's root begin with a capital, or come in braces.
                 let module = name.chars().next().is_some_and(char::is_lowercase);
-                let root_item = !module && (layer == "bridge" || USERS.contains(&layer.as_str()));
+                let root_item = !module
+                    && (["bridge", "capi"].contains(&layer.as_str())
+                        || USERS.contains(&layer.as_str()));
                 let own = name == layer;
                 if !(own || root_item || allowed.contains(&name.as_str())) {
                     wrong.push(format!(
@@ -159,6 +164,18 @@ fn the_program_uses_the_public_api_only() {
     });
     assert_eq!(
         wrong.map(|(path, _)| path).collect::<Vec<_>>(),
+        Vec::<PathBuf>::new()
+    );
+}
+
+#[test]
+fn only_the_c_interface_may_be_unsafe() {
+    let unsafe_code = sources().into_iter().filter(|(path, text)| {
+        layer(path).as_deref() != Some("capi")
+            && code(text).any(|(_, line)| line.contains("unsafe"))
+    });
+    assert_eq!(
+        unsafe_code.map(|(path, _)| path).collect::<Vec<_>>(),
         Vec::<PathBuf>::new()
     );
 }
