@@ -118,10 +118,10 @@ fn any_json_is_a_custom_value_and_nothing_else_is() {
     let refused = [
         ("/api/v1/custom/any/key", "{", 400),
         ("/api/v1/custom/any/key", "", 400),
-        ("/api/v1/custom/any/key", &long, 400),
+        ("/api/v1/custom/any/key", long.as_str(), 400),
         ("/api/v1/custom/any/", "1", 400),
         ("/api/v1/custom/a%2Fb/key", "1", 400),
-        (&namespace, "1", 400),
+        (namespace.as_str(), "1", 400),
         ("/api/v1/presence/alice", r#"{"status":"busy"}"#, 400),
         ("/api/v1/presence/alice", r#"{"message":"x"}"#, 400),
         ("/api/v1/presence/alice", r#"{"status":"dnd","x":1}"#, 400),
