@@ -25,6 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 change.new.map(|lamp| lamp.value)
             ),
             Watch::Resync => println!("fell behind; a fresh snapshot follows"),
+            _ => {} // later versions may tell more
         }
     }
     mesh.leave().await; // the others see "left", not "lost"

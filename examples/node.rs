@@ -57,7 +57,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     Some(lamp) => println!("{}", text(lamp)),
                     None => println!("{} withdrawn", change.key),
                 },
-                Some(Watch::Resync) => {}
+                Some(_) => {}
                 None => break,
             },
         }

@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use crate::config::MeshBuilder;
 use crate::error::SetAttributeError;
 use crate::events::Events;
-use crate::model::{DeviceState, Incarnation, MessageCounts, ReplicaId, Source, SpaceId};
+use crate::model::{
+    DeviceState, Incarnation, KeyError, MessageCounts, Presence, ReplicaId, Source, SpaceId,
+};
 use crate::net::{Command, FoundBy, NetCounters, Shared};
 use crate::proto::{Counters, Standing, WriteError};
-use crate::space::Space;
+use crate::space::{Kind, Space, StateValue};
 use crate::watch::PeerWatcher;
 use crate::wire::Digest;
 
@@ -118,12 +122,64 @@ impl Mesh {
 
     /// The states of devices.
     pub fn devices(&self) -> Space<DeviceState> {
-        Space::new(self.inner.shared.clone())
+        Space::new(self.inner.shared.clone(), Kind::devices())
     }
 
     /// The message counts of mailboxes.
     pub fn mailboxes(&self) -> Space<MessageCounts> {
-        Space::new(self.inner.shared.clone())
+        Space::new(self.inner.shared.clone(), Kind::mailboxes())
+    }
+
+    /// What people say of being reachable. Of several writers the latest is shown.
+    pub fn presence(&self) -> Space<Presence> {
+        Space::new(self.inner.shared.clone(), Kind::presence())
+    }
+
+    /// Values of a type of your own. Of several writers the latest is shown.
+    ///
+    /// Values are stored as JSON of at most [`MAX_VALUE_BYTES`](crate::MAX_VALUE_BYTES), so that HTTP, the command
+    /// line and programs with another type for the same thing can read them; who reads a value that its type
+    /// does not fit sees nothing. Namespace and key together take at most 254 bytes.
+    ///
+    /// # Errors
+    /// When `namespace` is not a [`Namespace`](crate::Namespace): 1 to 64 bytes, no slash, no control character.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: presence_mesh::Mesh) -> Result<(), Box<dyn std::error::Error>> {
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Queue { waiting: u32, open: bool }
+    ///
+    /// let queues = mesh.custom::<Queue>("queues")?;
+    /// queues.set("sales", Queue { waiting: 3, open: true })?;
+    /// for shown in queues.list(&"s*".into()) {
+    ///     println!("{}: {} waiting", shown.key, shown.value.waiting);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn custom<T>(&self, namespace: &str) -> Result<Space<T>, KeyError>
+    where
+        T: StateValue + Serialize + DeserializeOwned,
+    {
+        let kind = Kind::custom(SpaceId::CUSTOM, &namespace.parse()?);
+        Ok(Space::new(self.inner.shared.clone(), kind))
+    }
+
+    /// Values of a type of your own, where each node's is its own and none is ever combined with another's: the
+    /// load of each server, say. Other than that as [`Mesh::custom`]; the same name in both is two namespaces.
+    ///
+    /// What all nodes say of a key is in [`Space::contributions`]; [`Space::list`] and [`Space::watch`] show one
+    /// line for each node, named by [`Shown::origin`](crate::Shown::origin); [`Space::get`] shows this node's own.
+    /// The value of a node that is gone stays, shown as gone, until the node is forgotten.
+    ///
+    /// # Errors
+    /// As [`Mesh::custom`].
+    pub fn custom_per_origin<T>(&self, namespace: &str) -> Result<Space<T>, KeyError>
+    where
+        T: StateValue + Serialize + DeserializeOwned,
+    {
+        let kind = Kind::custom(SpaceId::CUSTOM_PER_ORIGIN, &namespace.parse()?);
+        Ok(Space::new(self.inner.shared.clone(), kind))
     }
 
     /// Passing events: publishing them, and hearing of those of others.
@@ -173,7 +229,7 @@ impl Mesh {
             version: env!("CARGO_PKG_VERSION"),
             ready: replica.is_ready(),
             peers_connected,
-            entries: [SpaceId::DEVICES, SpaceId::MAILBOXES]
+            entries: SpaceId::VISIBLE
                 .map(|space| (space, replica.count(space)))
                 .into(),
             digest: replica.digest(),

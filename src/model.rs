@@ -9,7 +9,9 @@ mod key;
 mod mailbox;
 mod node;
 mod pattern;
+mod presence;
 mod replica;
+mod scope;
 mod source;
 mod value;
 
@@ -25,6 +27,8 @@ pub use node::{
     AttributeError, MAX_ADDRESSES, MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES, NodeRecord, SourceDown,
 };
 pub use pattern::Pattern;
+pub use presence::{Presence, PresenceStatus, UnknownPresenceStatus};
 pub use replica::{Incarnation, Origin, ParseReplicaIdError, ReplicaId};
+pub use scope::{MAX_NAMESPACE_BYTES, Namespace, Scope};
 pub use source::Source;
 pub use value::{MAX_VALUE_BYTES, Value, ValueError};

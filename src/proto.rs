@@ -26,6 +26,7 @@ mod replica;
 mod shown;
 mod store;
 mod sync;
+mod tracks;
 mod view;
 mod watches;
 
@@ -37,4 +38,5 @@ pub use io::{Input, Now, Output, Report, RequestId};
 pub use member::{Member, Standing};
 pub use replica::{MapSummary, Replica, Write};
 pub use shown::{Change, Contribution, Explanation, Freshness, Rule, Shown};
+pub use tracks::TrackId;
 pub use watches::{WatchId, Watched};

@@ -1,71 +1,22 @@
 //! A space: all keys of one kind, and what is known about each.
 
+mod kind;
+mod tracked;
+
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::model::{
-    DeviceState, Key, KeyError, MailboxName, MessageCounts, Pattern, Source, SpaceId, Value,
-};
+use crate::model::{Pattern, Source, Value};
 use crate::net::Shared;
 use crate::proto::{Contribution, Explanation, Shown, Write, WriteError};
 use crate::watch::Watcher;
+pub(crate) use kind::Kind;
+pub use tracked::Tracked;
 
-/// What a space can hold: device states, message counts.
-///
-/// Sealed: spaces of your own types come as custom spaces.
-pub trait StateValue:
-    sealed::Sealed + Clone + fmt::Debug + PartialEq + Send + Sync + 'static
-{
-}
+/// What a space can hold. Every type that threads may share can be held.
+pub trait StateValue: Send + Sync + 'static {}
 
-pub(crate) mod sealed {
-    use super::*;
-
-    pub trait Sealed: Sized {
-        const SPACE: SpaceId;
-        fn name(text: &str) -> Result<Arc<str>, KeyError>;
-        fn encode(self) -> Result<Value, WriteError>;
-        fn decode(value: &Value) -> Option<Self>;
-    }
-}
-
-impl StateValue for DeviceState {}
-
-impl sealed::Sealed for DeviceState {
-    const SPACE: SpaceId = SpaceId::DEVICES;
-
-    fn name(text: &str) -> Result<Arc<str>, KeyError> {
-        Ok(text.into())
-    }
-
-    fn encode(self) -> Result<Value, WriteError> {
-        Ok(self.into())
-    }
-
-    fn decode(value: &Value) -> Option<Self> {
-        Some(value.device_state())
-    }
-}
-
-impl StateValue for MessageCounts {}
-
-impl sealed::Sealed for MessageCounts {
-    const SPACE: SpaceId = SpaceId::MAILBOXES;
-
-    /// A mailbox without context is in the default one.
-    fn name(text: &str) -> Result<Arc<str>, KeyError> {
-        Ok(text.parse::<MailboxName>()?.as_str().into())
-    }
-
-    fn encode(self) -> Result<Value, WriteError> {
-        Ok(self.checked()?.into())
-    }
-
-    fn decode(value: &Value) -> Option<Self> {
-        value.decode()
-    }
-}
+impl<T: Send + Sync + 'static> StateValue for T {}
 
 /// All keys of one kind.
 ///
@@ -73,19 +24,33 @@ impl sealed::Sealed for MessageCounts {
 /// writes its own contribution to a key; [`Space::get`] shows what all contributions together make. Reads
 /// never wait for the network.
 ///
-/// Cheap to clone.
+/// A value that this version cannot read, because a newer one or another type wrote it, is left out of what is
+/// read; [`Space::count`] counts it.
+///
+/// Cheap to clone, and all clones are the same space.
+///
+/// ```no_run
+/// # async fn example(mesh: presence_mesh::Mesh) -> Result<(), Box<dyn std::error::Error>> {
+/// use presence_mesh::{Presence, PresenceStatus};
+/// let presence = mesh.presence();
+/// presence.set("alice", Presence::new(PresenceStatus::Dnd).with_message("in a meeting"))?;
+/// let alice = presence.get("alice").expect("just set");
+/// println!("{} ({}, said by {} nodes)", alice.value, alice.freshness, alice.contributions.len());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Space<T> {
     shared: Arc<Shared>,
     source: Source,
-    value: PhantomData<fn() -> T>,
+    kind: Kind<T>,
 }
 
 impl<T: StateValue> Space<T> {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, kind: Kind<T>) -> Self {
         Self {
             shared,
             source: Source::API,
-            value: PhantomData,
+            kind,
         }
     }
 
@@ -98,7 +63,8 @@ impl<T: StateValue> Space<T> {
         self
     }
 
-    /// Says what this node knows of `key`. Setting an equal value again sends nothing.
+    /// Says what this node knows of `key`. Setting an equal value again succeeds and sends nothing, unless
+    /// another's value is shown meanwhile: then the last writer wins anew.
     ///
     /// # Errors
     /// See [`WriteError`]; never because the network is down.
@@ -149,84 +115,117 @@ impl<T: StateValue> Space<T> {
     ) -> Result<(usize, usize), WriteError> {
         let entries = entries
             .into_iter()
-            .map(|(key, value)| Ok((Self::key(key.as_ref())?, value.encode()?)));
+            .map(|(key, value)| Ok((self.kind.key(key.as_ref())?, self.kind.encode(value)?)));
         let entries = entries.collect::<Result<Vec<_>, WriteError>>()?;
-        self.shared
-            .with(|replica, now| replica.replace_all(T::SPACE, entries, self.source, now))
+        self.shared.with(|replica, now| {
+            replica.replace_all(self.kind.scope.clone(), entries, self.source, now)
+        })
     }
 
-    /// Says what this node knows of `key` for as long as the token lives; dropped, it is withdrawn.
+    /// Says what this node knows of `key` for as long as the token lives; dropped, it is withdrawn, even by a
+    /// panic. Several tokens on one key count: the newest living one's value is said, and the key is withdrawn
+    /// with the last. What is tracked does not outlive the process: it is not kept over a restart.
     ///
     /// # Errors
     /// As [`Space::set`].
     pub fn track(&self, key: &str, value: T) -> Result<Tracked<T>, WriteError> {
-        self.set(key, value)?;
-        Ok(Tracked {
-            space: self.clone(),
-            key: key.to_owned(),
-        })
+        let (name, value) = (self.kind.key(key)?, self.kind.encode(value)?);
+        let id = self
+            .shared
+            .with(|replica, now| replica.track(name, value, self.source, now))?;
+        Ok(Tracked::new(self.clone(), key.to_owned(), id))
     }
 
-    /// What is known of `key`.
+    /// What is known of `key`. Where each origin's own is shown apart
+    /// ([`Mesh::custom_per_origin`](crate::Mesh::custom_per_origin)): what this node itself says of it.
     pub fn get(&self, key: &str) -> Option<Shown<T>> {
-        let key = Self::key(key).ok()?;
-        self.shared
-            .with(|replica, now| replica.get(&key, now))?
-            .decode(T::decode)
+        let key = self.kind.key(key).ok()?;
+        let shown = self.shared.with(|replica, now| replica.get(&key, now))?;
+        self.shown(&shown)
     }
 
-    /// All keys that match, ordered by key.
+    /// All keys that match, ordered by key; where each origin's own is shown apart, one for each of them,
+    /// ordered by key and replica, told apart by [`Shown::origin`].
     pub fn list(&self, pattern: &Pattern) -> Vec<Shown<T>> {
         let all = self
             .shared
-            .with(|replica, now| replica.list(T::SPACE, pattern, now));
-        all.iter()
-            .filter_map(|shown| shown.decode(T::decode))
-            .collect()
+            .with(|replica, now| replica.list(self.kind.scope.clone(), pattern, now));
+        all.iter().filter_map(|shown| self.shown(shown)).collect()
     }
 
-    /// How many keys there are.
+    /// How many keys there are: as many as [`Space::list`] gives for any pattern. Costs the same however many.
     pub fn count(&self) -> usize {
-        self.shared.with(|replica, _| replica.count(T::SPACE))
+        self.shared
+            .with(|replica, _| replica.count(self.kind.scope.clone()))
     }
 
     /// What this node itself says, of this source, ordered by key.
     pub fn own(&self) -> Vec<(String, T)> {
         let own = self
             .shared
-            .with(|replica, _| replica.own(T::SPACE, self.source));
+            .with(|replica, _| replica.own(self.kind.scope.clone(), self.source));
         own.iter()
-            .filter_map(|(key, value)| Some((key.name().to_owned(), T::decode(value)?)))
+            .filter_map(|(key, value)| {
+                let name = self.kind.local(&key.shared_name());
+                Some((name.to_string(), self.kind.decode(value)?))
+            })
             .collect()
     }
 
     /// Follows all keys that match: first a snapshot, then every change of what is shown.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: presence_mesh::Mesh) {
+    /// use presence_mesh::Watch;
+    /// let mut lamps = mesh.devices().watch("PJSIP/*");
+    /// while let Some(item) = lamps.next().await {
+    ///     match item {
+    ///         Watch::Snapshot(all) => println!("{} lamps", all.len()),
+    ///         Watch::Changed(change) => println!("{} changed", change.key),
+    ///         Watch::Resync => println!("fell behind; a fresh snapshot follows"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # }
+    /// ```
     pub fn watch(&self, pattern: impl Into<Pattern>) -> Watcher<T> {
-        Watcher::new(self.shared.clone(), T::SPACE, pattern.into(), false)
+        Watcher::new(
+            self.shared.clone(),
+            self.kind.clone(),
+            pattern.into(),
+            false,
+        )
     }
 
     /// Like [`Space::watch`], but also told when only a contribution changed and what is shown did not: what
     /// a bridge needs that passes contributions on.
     pub fn watch_contributions(&self, pattern: impl Into<Pattern>) -> Watcher<T> {
-        Watcher::new(self.shared.clone(), T::SPACE, pattern.into(), true)
+        Watcher::new(self.shared.clone(), self.kind.clone(), pattern.into(), true)
     }
 
     /// What each origin says of `key`.
     pub fn contributions(&self, key: &str) -> Vec<Contribution<T>> {
-        self.get(key)
-            .map(|shown| shown.contributions)
-            .unwrap_or_default()
+        let Ok(key) = self.kind.key(key) else {
+            return Vec::new();
+        };
+        let all = self
+            .shared
+            .with(|replica, now| replica.contributions(&key, now));
+        all.iter()
+            .filter_map(|contribution| contribution.decode(|value| self.kind.decode(value)))
+            .collect()
     }
 
-    /// Why `key` shows what it shows.
+    /// Why `key` shows what it shows. Where each origin's own is shown apart, the value is this node's own, or
+    /// without one that of the first who has one, beside what all of them say.
     pub fn explain(&self, key: &str) -> Option<Explanation<T>> {
-        let key = Self::key(key).ok()?;
+        let key = self.kind.key(key).ok()?;
         let explanation = self
             .shared
             .with(|replica, now| replica.explain(&key, now))?;
-        let shown = explanation.shown.decode(T::decode)?;
+        let shown = self.shown(&explanation.shown)?;
         Some(Explanation {
-            key: explanation.key,
+            key: shown.key.clone(),
             rule: explanation.rule,
             shown,
         })
@@ -238,8 +237,8 @@ impl<T: StateValue> Space<T> {
         restate: bool,
     ) -> Result<usize, WriteError> {
         let entries = entries.into_iter().map(|(key, value)| {
-            let value = value.map(sealed::Sealed::encode).transpose()?;
-            Ok((Self::key(key.as_ref())?, value))
+            let value = value.map(|value| self.kind.encode(value)).transpose()?;
+            Ok((self.kind.key(key.as_ref())?, value))
         });
         let entries = entries.collect::<Result<Vec<_>, WriteError>>()?;
         let how = Write {
@@ -250,8 +249,10 @@ impl<T: StateValue> Space<T> {
             .with(|replica, now| replica.write(entries, how, now))
     }
 
-    fn key(text: &str) -> Result<Key, KeyError> {
-        Key::new(T::SPACE, T::name(text)?)
+    fn shown(&self, shown: &Shown<Value>) -> Option<Shown<T>> {
+        let mut shown = shown.decode(|value| self.kind.decode(value))?;
+        shown.key = self.kind.local(&shown.key);
+        Some(shown)
     }
 }
 
@@ -260,7 +261,7 @@ impl<T> Clone for Space<T> {
         Self {
             shared: self.shared.clone(),
             source: self.source,
-            value: PhantomData,
+            kind: self.kind.clone(),
         }
     }
 }
@@ -268,33 +269,8 @@ impl<T> Clone for Space<T> {
 impl<T> fmt::Debug for Space<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Space")
+            .field("kind", &self.kind)
             .field("source", &self.source)
             .finish_non_exhaustive()
-    }
-}
-
-/// A key that is set for as long as this lives.
-#[derive(Debug)]
-#[must_use = "dropping it withdraws the key"]
-pub struct Tracked<T: StateValue> {
-    space: Space<T>,
-    key: String,
-}
-
-impl<T: StateValue> Tracked<T> {
-    /// Changes the value.
-    ///
-    /// # Errors
-    /// As [`Space::set`].
-    pub fn set(&self, value: T) -> Result<(), WriteError> {
-        self.space.set(&self.key, value)
-    }
-}
-
-impl<T: StateValue> Drop for Tracked<T> {
-    fn drop(&mut self) {
-        if let Err(error) = self.space.clear(&self.key) {
-            tracing::debug!(key = self.key, %error, "tracked key not withdrawn");
-        }
     }
 }

@@ -1,7 +1,6 @@
 //! Following changes.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,13 +8,14 @@ use std::task::{Context, Poll};
 use futures::Stream;
 use tokio::sync::watch;
 
-use crate::model::{Pattern, SpaceId};
+use crate::model::{Pattern, Value};
 use crate::net::Shared;
 use crate::proto::{Change, Shown, WatchId, Watched};
-use crate::space::StateValue;
+use crate::space::{Kind, StateValue};
 
 /// What a [`Watcher`] is given.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Watch<T> {
     /// All there is, ordered by key. Always first, and again after [`Watch::Resync`].
     Snapshot(Vec<Shown<T>>),
@@ -33,17 +33,13 @@ pub enum Watch<T> {
 pub struct Watcher<T> {
     shared: Arc<Shared>,
     id: WatchId,
-    value: PhantomData<fn() -> T>,
+    kind: Kind<T>,
 }
 
 impl<T: StateValue> Watcher<T> {
-    pub(crate) fn new(shared: Arc<Shared>, space: SpaceId, pattern: Pattern, hidden: bool) -> Self {
-        let id = shared.watch(space, pattern, hidden);
-        Self {
-            shared,
-            id,
-            value: PhantomData,
-        }
+    pub(crate) fn new(shared: Arc<Shared>, kind: Kind<T>, pattern: Pattern, hidden: bool) -> Self {
+        let id = shared.watch(kind.scope.clone(), pattern, hidden);
+        Self { shared, id, kind }
     }
 
     /// The next item. Cancel safe: dropping the future loses nothing.
@@ -55,7 +51,7 @@ impl<T: StateValue> Watcher<T> {
     pub fn try_next(&mut self) -> Option<Watch<T>> {
         loop {
             let item = self.shared.poll_watch(self.id, None)?;
-            if let Some(item) = decode(item) {
+            if let Some(item) = decode(&self.kind, item) {
                 return Some(item);
             }
         }
@@ -65,7 +61,7 @@ impl<T: StateValue> Watcher<T> {
         loop {
             match self.shared.poll_watch(self.id, Some(context.waker())) {
                 Some(item) => {
-                    if let Some(item) = decode(item) {
+                    if let Some(item) = decode(&self.kind, item) {
                         return Poll::Ready(Some(item));
                     }
                 }
@@ -99,28 +95,24 @@ impl<T> fmt::Debug for Watcher<T> {
 }
 
 /// `None` for a change between values this version cannot read: nothing changes for the reader.
-fn decode<T: StateValue>(item: Watched) -> Option<Watch<T>> {
+fn decode<T>(kind: &Kind<T>, item: Watched) -> Option<Watch<T>> {
+    let shown = |shown: &Shown<Value>| {
+        let mut shown = shown.decode(|value| kind.decode(value))?;
+        shown.key = kind.local(&shown.key);
+        Some(shown)
+    };
     Some(match item {
         Watched::Resync => Watch::Resync,
-        Watched::Snapshot(all) => Watch::Snapshot(
-            all.iter()
-                .filter_map(|shown| shown.decode(T::decode))
-                .collect(),
-        ),
+        Watched::Snapshot(all) => Watch::Snapshot(all.iter().filter_map(shown).collect()),
         Watched::Changed(change) => {
-            let old = change
-                .old
-                .as_ref()
-                .and_then(|shown| shown.decode(T::decode));
-            let new = change
-                .new
-                .as_ref()
-                .and_then(|shown| shown.decode(T::decode));
+            let old = change.old.as_ref().and_then(shown);
+            let new = change.new.as_ref().and_then(shown);
             if old.is_none() && new.is_none() {
                 return None;
             }
             Watch::Changed(Change {
-                key: change.key.clone(),
+                key: kind.local(&change.key),
+                origin: change.origin,
                 old,
                 new,
             })

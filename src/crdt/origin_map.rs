@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::hash::BuildHasher;
 
 use crdts::{CmRDT, CvRDT};
 use hashbrown::HashTable;
+use rustc_hash::FxBuildHasher;
 use sha2::{Digest as _, Sha256};
 
 use super::delta::Delta;
@@ -425,9 +426,10 @@ fn entry_cost(key: &Key, entry: &Entry) -> usize {
     ENTRY_OVERHEAD_BYTES + key.name().len() + value + entry.over().len() * DOT_BYTES
 }
 
-/// SipHash with fixed keys: iteration order and timing are the same on every machine.
+/// Without a random seed: order and timing are the same at every run. Who could choose keys that collide holds
+/// the mesh key.
 fn hash_key(key: &Key) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(key)
+    FxBuildHasher.hash_one(key)
 }
 
 fn item_hash(key: &Key, entry: &Entry) -> u128 {

@@ -23,13 +23,31 @@ impl SpaceId {
     pub const DEVICES: SpaceId = SpaceId(1);
     /// Message counts.
     pub const MAILBOXES: SpaceId = SpaceId(2);
+    /// What people say of being reachable.
+    pub const PRESENCE: SpaceId = SpaceId(3);
+    /// Values of users' own types, by latest writer; names are `namespace/key`.
+    pub const CUSTOM: SpaceId = SpaceId(4);
+    /// Values of users' own types, each origin's own; names are `namespace/key`.
+    pub const CUSTOM_PER_ORIGIN: SpaceId = SpaceId(5);
 
-    /// The name in URLs, on the command line and in metrics: `device`, `mailbox`.
+    /// The spaces that users see, in the order of their numbers.
+    pub const VISIBLE: [SpaceId; 5] = [
+        Self::DEVICES,
+        Self::MAILBOXES,
+        Self::PRESENCE,
+        Self::CUSTOM,
+        Self::CUSTOM_PER_ORIGIN,
+    ];
+
+    /// The name in URLs, on the command line and in metrics: `device`, `mailbox`, `presence`, `custom`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::NODES => "node",
             Self::DEVICES => "device",
             Self::MAILBOXES => "mailbox",
+            Self::PRESENCE => "presence",
+            Self::CUSTOM => "custom",
+            Self::CUSTOM_PER_ORIGIN => "custom-per-origin",
             _ => "unknown",
         }
     }
@@ -86,7 +104,9 @@ impl Key {
     pub fn policy(&self) -> Policy {
         match self.space {
             SpaceId::DEVICES if !self.name.starts_with("Custom:") => Policy::Aggregate,
-            SpaceId::DEVICES | SpaceId::MAILBOXES => Policy::LatestWriter,
+            SpaceId::DEVICES | SpaceId::MAILBOXES | SpaceId::PRESENCE | SpaceId::CUSTOM => {
+                Policy::LatestWriter
+            }
             _ => Policy::PerOrigin,
         }
     }
@@ -117,6 +137,13 @@ pub enum KeyError {
         /// Its length in bytes.
         bytes: usize,
     },
+    /// A namespace has 1 to [`MAX_NAMESPACE_BYTES`](super::MAX_NAMESPACE_BYTES) bytes, and no slash or control
+    /// character.
+    #[error(
+        "the namespace must be 1 to {} bytes long, without '/' and control characters",
+        super::MAX_NAMESPACE_BYTES
+    )]
+    Namespace,
     /// Control characters would garble logs, tables and SIP messages.
     #[error("the key holds the control character {0:?}")]
     Control(char),

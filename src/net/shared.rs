@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use super::clock::Clock;
 use super::counters::NetCounters;
 use super::links_table::LinkTable;
-use crate::model::{EventItem, Filter, Pattern, ReplicaId, SpaceId};
+use crate::model::{EventItem, Filter, Pattern, ReplicaId, Scope};
 use crate::proto::{Input, Now, Replica, SubscriptionId, WatchId, Watched};
 
 /// Something a handle wants of the driver.
@@ -100,8 +100,8 @@ impl Shared {
         self.driver.notified().await;
     }
 
-    pub(crate) fn watch(&self, space: SpaceId, pattern: Pattern, hidden: bool) -> WatchId {
-        let id = self.with(|replica, _| replica.watch(space, pattern, hidden));
+    pub(crate) fn watch(&self, scope: Scope, pattern: Pattern, hidden: bool) -> WatchId {
+        let id = self.with(|replica, _| replica.watch(scope, pattern, hidden));
         lock(&self.watchers).insert(id, None);
         id
     }

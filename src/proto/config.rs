@@ -33,6 +33,7 @@ pub struct Config {
 
 /// How several writers of one mailbox combine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[non_exhaustive]
 pub enum Merge {
     /// The latest writer's counts are the mailbox's.
     #[default]

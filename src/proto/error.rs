@@ -19,6 +19,13 @@ pub enum WriteError {
     /// The counts cannot be those of a mailbox.
     #[error("bad message counts")]
     Counts(#[from] CountsError),
+    /// The type cannot be written as JSON, or not be read from it again: a map whose keys are no texts, a number
+    /// beyond 64 bits, more than a hundred levels.
+    #[error("the value cannot be written as JSON: {reason}")]
+    Encode {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// This node has written as many entries as it may: clear some, or raise the limit.
     #[error("this node already holds {limit} entries of its own, its limit")]
     Full {

@@ -112,7 +112,7 @@ pub(super) fn evaluate(key: &Key, candidates: &Candidates<'_>, rules: &Rules) ->
             Some(sum(candidates))
         }
         Policy::LatestWriter => latest(candidates, rules),
-        Policy::PerOrigin => None,
+        Policy::PerOrigin => candidates.first().map(apart),
     }
 }
 
@@ -133,6 +133,7 @@ pub(super) fn wins(
                 )
         }
         Policy::LatestWriter if verdict.rule == Rule::Sum => true,
+        Policy::PerOrigin => true,
         _ => winner == Some(candidate.stamp()),
     }
 }
@@ -244,6 +245,17 @@ fn latest(candidates: &Candidates<'_>, rules: &Rules) -> Option<Verdict> {
             Rule::LatestWriter
         },
     })
+}
+
+/// One origin's own. Its writer is the only one who says it, so it is as fresh as that one.
+fn apart(candidate: &Candidate<'_>) -> Verdict {
+    Verdict {
+        value: candidate.value().clone(),
+        freshness: candidate.freshness(),
+        age: candidate.age,
+        changed_ms: candidate.written_ms(),
+        rule: Rule::PerOrigin,
+    }
 }
 
 fn sum(candidates: &Candidates<'_>) -> Verdict {

@@ -4,6 +4,7 @@ mod events;
 mod local;
 mod remote;
 mod serve;
+mod track;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -15,13 +16,14 @@ use super::graves::Graves;
 use super::io::{Input, Now, Output, Report};
 use super::lease::Spans;
 use super::member::{Member, Standing};
-use super::shown::{Explanation, Shown};
+use super::shown::{Contribution, Explanation, Shown};
 use super::store::{OriginIndex, OriginState, Store};
 use super::sync::Sync;
+use super::tracks::Tracks;
 use super::view::{View, mono_ms};
 use super::watches::{WatchId, Watched};
 use crate::crdt::{Entry, Hlc, HybridClock};
-use crate::model::{Incarnation, Key, NodeRecord, Pattern, ReplicaId, SpaceId, Value};
+use crate::model::{Incarnation, Key, NodeRecord, Pattern, ReplicaId, Scope, Value};
 use crate::wire::{Digest, Identity};
 use crate::zoo::{Fault, planted};
 use local::Own;
@@ -38,6 +40,7 @@ pub struct Replica {
     graves: Graves,
     own: Own,
     events: Events,
+    tracks: Tracks,
     outbox: VecDeque<Output>,
     counters: Counters,
     random: Random,
@@ -83,6 +86,7 @@ impl Replica {
             graves: Graves::new(limits.graves),
             own: Own::new(HybridClock::above(config.hlc_floor), mono),
             events: Events::new(ms(timing.remember), ms(timing.retry), limits),
+            tracks: Tracks::default(),
             outbox: VecDeque::new(),
             counters: Counters::default(),
             spans: Spans::new(timing),
@@ -309,7 +313,7 @@ impl Replica {
         let rename = old.as_ref().map(|record| &record.name)
             != origin.record.as_ref().map(|record| &record.name);
         if let Some(record) = origin.record.as_ref().filter(|_| rename) {
-            origin.name = record.name.as_str().into();
+            origin.known_as = Some(record.name.as_str().into());
         }
         if down(&old) != down(&origin.record) {
             let mut keys = origin.keys();
@@ -390,14 +394,19 @@ impl Replica {
         self.view.get(&self.store, key, now)
     }
 
-    /// Everything shown in a space that matches, ordered by key.
-    pub fn list(&self, space: SpaceId, pattern: &Pattern, now: Now) -> Vec<Shown<Value>> {
-        self.view.list(&self.store, space, pattern, now)
+    /// Everything shown in a space, or a namespace of one, that matches, ordered by key.
+    pub fn list(&self, scope: impl Into<Scope>, pattern: &Pattern, now: Now) -> Vec<Shown<Value>> {
+        self.view.list(&self.store, &scope.into(), pattern, now)
     }
 
-    /// How many keys are shown in a space.
-    pub fn count(&self, space: SpaceId) -> usize {
-        self.view.count(space)
+    /// How many keys are shown in a space, or a namespace of one. Costs the same however many there are.
+    pub fn count(&self, scope: impl Into<Scope>) -> usize {
+        self.view.count(&scope.into())
+    }
+
+    /// What each origin says of one key, ordered by node name and replica.
+    pub fn contributions(&self, key: &Key, now: Now) -> Vec<Contribution<Value>> {
+        self.view.contributions(&self.store, key, now)
     }
 
     /// Why a key shows what it shows.
@@ -405,9 +414,10 @@ impl Replica {
         self.view.explain(&self.store, key, now)
     }
 
-    /// Begins to follow a space. `hidden`: also changes of contributions that leave what is shown as it is.
-    pub fn watch(&mut self, space: SpaceId, pattern: Pattern, hidden: bool) -> WatchId {
-        self.view.watches.add(space, pattern, hidden)
+    /// Begins to follow a space, or a namespace of one. `hidden`: also changes of contributions that leave what
+    /// is shown as it is.
+    pub fn watch(&mut self, scope: impl Into<Scope>, pattern: Pattern, hidden: bool) -> WatchId {
+        self.view.watches.add(scope.into(), pattern, hidden)
     }
 
     /// Ends a watch.

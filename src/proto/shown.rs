@@ -36,6 +36,8 @@ impl fmt::Display for Freshness {
 pub struct Shown<T> {
     /// The key's name.
     pub key: Arc<str>,
+    /// Whose own this is, where each origin's is shown apart; `None` where contributions are combined.
+    pub origin: Option<ReplicaId>,
     /// The value, as all contributions together make it.
     pub value: T,
     /// How far it may be trusted.
@@ -87,6 +89,8 @@ pub struct Contribution<T> {
 pub struct Change<T> {
     /// The key's name.
     pub key: Arc<str>,
+    /// Whose own changed, where each origin's is shown apart; `None` where contributions are combined.
+    pub origin: Option<ReplicaId>,
     /// What was shown before, without contributions; `None` when nothing was.
     pub old: Option<Shown<T>>,
     /// What is shown now; `None` when the key was withdrawn.
@@ -116,6 +120,8 @@ pub enum Rule {
     LatestWriter,
     /// The counts of all writers added.
     Sum,
+    /// Each origin's own; never combined.
+    PerOrigin,
     /// Everyone who contributed is gone.
     AllGone,
 }
@@ -130,19 +136,21 @@ impl fmt::Display for Rule {
             }
             Self::LatestWriter => "the latest write wins",
             Self::Sum => "the counts of all servers added",
+            Self::PerOrigin => "each server's own is shown",
             Self::AllGone => "every server that reported it is gone",
         })
     }
 }
 
 impl Rule {
-    /// One word for machines: `single`, `aggregate`, `latest-writer`, `sum`, `all-gone`.
+    /// One word for machines: `single`, `aggregate`, `latest-writer`, `sum`, `per-origin`, `all-gone`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Single => "single",
             Self::Aggregate => "aggregate",
             Self::LatestWriter => "latest-writer",
             Self::Sum => "sum",
+            Self::PerOrigin => "per-origin",
             Self::AllGone => "all-gone",
         }
     }
@@ -158,6 +166,7 @@ impl Shown<Value> {
             .filter_map(|contribution| contribution.decode(&decode));
         Some(Shown {
             key: self.key.clone(),
+            origin: self.origin,
             value: decode(&self.value)?,
             freshness: self.freshness,
             age: self.age,
@@ -168,7 +177,8 @@ impl Shown<Value> {
 }
 
 impl Contribution<Value> {
-    fn decode<T>(&self, decode: impl Fn(&Value) -> Option<T>) -> Option<Contribution<T>> {
+    /// Decodes the value with `decode`; `None` when that cannot be.
+    pub fn decode<T>(&self, decode: impl Fn(&Value) -> Option<T>) -> Option<Contribution<T>> {
         Some(Contribution {
             node: self.node.clone(),
             replica: self.replica,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use sha2::{Digest as _, Sha256};
 
 use super::lease::Lease;
@@ -20,7 +21,10 @@ pub(super) struct OriginIndex(u32);
 /// What is known of every origin, our own included.
 #[derive(Debug)]
 pub(super) struct Store {
+    /// In the order of the root, of heads and of members.
     by_replica: BTreeMap<ReplicaId, OriginIndex>,
+    /// The same again: every frame looks its origin up.
+    indexes: FxHashMap<ReplicaId, OriginIndex>,
     origins: Vec<Option<OriginState>>,
     free: Vec<OriginIndex>,
     record_key: Key,
@@ -44,8 +48,8 @@ pub(super) struct OriginState {
     pub(super) previous_gone: bool,
     /// What it says of itself.
     pub(super) record: Option<NodeRecord>,
-    /// What people call it.
-    pub(super) name: Arc<str>,
+    /// What people call it, once its record is here.
+    pub(super) known_as: Option<Arc<str>>,
     pub(super) lease: Lease,
     /// When the tombstones here arrived, in ascending seq. Some may be gone again.
     pub(super) tombstones: VecDeque<(u64, i64)>,
@@ -73,10 +77,17 @@ impl OriginState {
             previous_alive_at: 0,
             previous_gone: false,
             record: None,
-            name: replica.to_string().into(),
+            known_as: None,
             lease: Lease::new(now),
             tombstones: VecDeque::new(),
         }
+    }
+
+    /// What people call it; its replica id until its record has arrived.
+    pub(super) fn name(&self) -> Arc<str> {
+        self.known_as
+            .clone()
+            .unwrap_or_else(|| self.replica.to_string().into())
     }
 
     /// How far it is known without gaps.
@@ -227,6 +238,7 @@ impl Store {
         let own = OriginState::new(me, incarnation, 0);
         Self {
             by_replica: BTreeMap::from([(me, Self::OWN)]),
+            indexes: FxHashMap::from_iter([(me, Self::OWN)]),
             origins: vec![Some(own)],
             free: Vec::new(),
             record_key: Key::new(SpaceId::NODES, NodeRecord::KEY).expect("a short name"),
@@ -250,7 +262,7 @@ impl Store {
     }
 
     pub(super) fn find(&self, replica: ReplicaId) -> Option<OriginIndex> {
-        self.by_replica.get(&replica).copied()
+        self.indexes.get(&replica).copied()
     }
 
     /// The origin of `replica`, made if it is new.
@@ -276,6 +288,7 @@ impl Store {
         };
         self.origins[index.0 as usize] = Some(state);
         self.by_replica.insert(replica, index);
+        self.indexes.insert(replica, index);
         index
     }
 
@@ -286,6 +299,7 @@ impl Store {
             .take()
             .expect("an index names an origin until it is removed");
         self.by_replica.remove(&state.replica);
+        self.indexes.remove(&state.replica);
         self.free.push(index);
         state
     }

@@ -26,6 +26,14 @@ const GIVE_UP_MS: i64 = 10_000;
 #[derive(Debug)]
 pub(super) struct Sync {
     peers: BTreeMap<ReplicaId, Peer>,
+    /// The question that is out to a peer.
+    out: BTreeMap<ReplicaId, Asking>,
+    /// No peer that is free has anything to be asked or told.
+    idle: bool,
+    /// Whom to ask for events, of origins after which.
+    events: BTreeMap<ReplicaId, Option<ReplicaId>>,
+    /// Who was asked for events last: then state has its turn.
+    events_asked: BTreeSet<ReplicaId>,
     gaps: BTreeMap<ReplicaId, Gap>,
     staged_entries: usize,
     staged_limit: usize,
@@ -38,7 +46,6 @@ pub(super) struct Sync {
 /// A peer that can be asked.
 #[derive(Debug, Default)]
 struct Peer {
-    asking: Option<Asking>,
     /// How long a question to it may stay unanswered, in ms: twice what its last answer took, and twice as long
     /// again after every one that did not come (as RFC 6298 has it), from `retry` to [`GIVE_UP_MS`]. While one
     /// is out, nothing else is asked of it: a lost one must not keep a lossy path idle, nor a slow path be
@@ -50,10 +57,6 @@ struct Peer {
     heads: Option<Option<ReplicaId>>,
     /// Tell it that we are ahead in these.
     offers: BTreeSet<ReplicaId>,
-    /// Ask for events of origins after this one.
-    events: Option<Option<ReplicaId>>,
-    /// Whether the question before was for events: then state has its turn.
-    events_asked: bool,
     /// Its wall clock less ours, in ms.
     skew_ms: Option<i64>,
 }
@@ -61,12 +64,6 @@ struct Peer {
 impl Peer {
     fn patience(&self, retry_ms: i64) -> i64 {
         self.patience_ms.max(retry_ms).min(GIVE_UP_MS)
-    }
-
-    /// When the question that is out to it is given up.
-    fn due(&self, retry_ms: i64) -> Option<i64> {
-        let asking = self.asking.as_ref()?;
-        Some(asking.sent_at + self.patience(retry_ms))
     }
 }
 
@@ -127,6 +124,10 @@ impl Sync {
     pub(super) fn new(retry_ms: i64, limits: &Limits) -> Self {
         Self {
             peers: BTreeMap::new(),
+            out: BTreeMap::new(),
+            idle: true,
+            events: BTreeMap::new(),
+            events_asked: BTreeSet::new(),
             gaps: BTreeMap::new(),
             staged_entries: 0,
             staged_limit: limits.staged_entries,
@@ -140,11 +141,15 @@ impl Sync {
     pub(super) fn peer_up(&mut self, peer: ReplicaId) -> bool {
         let new = !self.peers.contains_key(&peer);
         self.peers.entry(peer).or_default().root |= new;
+        self.idle &= !new;
         new
     }
 
     pub(super) fn peer_down(&mut self, peer: ReplicaId) {
         self.peers.remove(&peer);
+        self.out.remove(&peer);
+        self.events.remove(&peer);
+        self.events_asked.remove(&peer);
         for gap in self.gaps.values_mut() {
             gap.tellers.retain(|teller| *teller != peer);
             if gap.asked.is_some_and(|(asked, _)| asked == peer) {
@@ -178,6 +183,7 @@ impl Sync {
     pub(super) fn compare_with(&mut self, peer: ReplicaId) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.root = true;
+            self.idle = false;
         }
     }
 
@@ -185,13 +191,14 @@ impl Sync {
     pub(super) fn ask_heads(&mut self, peer: ReplicaId, after: Option<ReplicaId>) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.heads.get_or_insert(after);
+            self.idle = false;
         }
     }
 
     /// Asks `peer` for remembered events of all origins, or of those after `after`.
     pub(super) fn ask_events(&mut self, peer: ReplicaId, after: Option<ReplicaId>) {
-        if let Some(peer) = self.peers.get_mut(&peer) {
-            peer.events.get_or_insert(after);
+        if self.peers.contains_key(&peer) {
+            self.events.entry(peer).or_insert(after);
         }
     }
 
@@ -199,6 +206,7 @@ impl Sync {
     pub(super) fn offer(&mut self, peer: ReplicaId, origin: ReplicaId) {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.offers.insert(origin);
+            self.idle = false;
         }
     }
 
@@ -268,8 +276,12 @@ impl Sync {
 
     /// The question `id` that is out to `peer`, which is free from now on.
     fn over(&mut self, peer: ReplicaId, id: RequestId) -> Option<Asking> {
-        let peer_state = self.peers.get_mut(&peer)?;
-        let asking = peer_state.asking.take_if(|asking| asking.id == id)?;
+        let asking = self.out.remove(&peer)?;
+        if asking.id != id {
+            self.out.insert(peer, asking);
+            return None;
+        }
+        self.idle = false;
         if let Asked::Pull(origins) = &asking.what {
             for origin in origins {
                 if let Some(gap) = self.gaps.get_mut(origin) {
@@ -413,13 +425,18 @@ impl Sync {
                 gap.asked = Some((peer, now));
             }
         }
-        let state = self.peers.get_mut(&peer).expect("only peers are asked");
-        state.events_asked = matches!(what, Asked::Events(..));
-        state.asking = Some(Asking {
+        if matches!(what, Asked::Events(..)) {
+            self.events_asked.insert(peer);
+        } else {
+            self.events_asked.remove(&peer);
+        }
+        let asking = Asking {
             id,
             sent_at: now,
             what,
-        });
+        };
+        let before = self.out.insert(peer, asking);
+        assert!(before.is_none(), "at most one question is out to a peer");
         Some((peer, id, request))
     }
 
@@ -430,22 +447,21 @@ impl Sync {
         events: &Events,
         in_turn: bool,
     ) -> Option<(ReplicaId, Asked, Request)> {
-        let mut free = self.peers.iter_mut();
-        let (id, peer) = free.find(|(_, peer)| {
-            let turn = !in_turn || !peer.events_asked;
-            peer.asking.is_none() && peer.events.is_some() && turn
+        let mut peers = self.events.keys().copied();
+        let peer = peers.find(|peer| {
+            let turn = !in_turn || !self.events_asked.contains(peer);
+            turn && !self.out.contains_key(peer)
         })?;
-        let wanted = events.wanted(peer.events.take()?);
+        let wanted = events.wanted(self.events.remove(&peer)?);
         let asked = Asked::Events(wanted.after, wanted.upto);
-        Some((*id, asked, Request::Events(wanted)))
+        Some((peer, asked, Request::Events(wanted)))
     }
 
     fn next_pull(&self, store: &Store, now: i64) -> Option<(ReplicaId, Asked, Request)> {
-        let free = |peer: &ReplicaId| {
-            self.peers
-                .get(peer)
-                .is_some_and(|peer| peer.asking.is_none())
-        };
+        if self.gaps.is_empty() {
+            return None;
+        }
+        let free = |peer: &ReplicaId| self.peers.contains_key(peer) && !self.out.contains_key(peer);
         let open = |gap: &Gap| gap.asked.is_none_or(|(_, at)| now - at >= self.retry_ms);
         // The one asked last comes last, unless a transfer from it is half done.
         let choose = |gap: &Gap| {
@@ -476,11 +492,12 @@ impl Sync {
     }
 
     fn next_round(&mut self, store: &Store, now: i64) -> Option<(ReplicaId, Asked, Request)> {
-        for (id, peer) in self
-            .peers
-            .iter_mut()
-            .filter(|(_, peer)| peer.asking.is_none())
-        {
+        if self.idle {
+            return None;
+        }
+        let out = &self.out;
+        let free = |(id, _): &(&ReplicaId, &mut Peer)| !out.contains_key(id);
+        for (id, peer) in self.peers.iter_mut().filter(free) {
             if std::mem::take(&mut peer.root) {
                 let root = store.digest();
                 return Some((*id, Asked::Root(root), Request::Root(root)));
@@ -502,16 +519,17 @@ impl Sync {
                 return Some((*id, Asked::Have, Request::Have(heads)));
             }
         }
+        self.idle = true;
         None
     }
 
     /// Gives up the questions that have been out for too long, to put them again; says how many.
     pub(super) fn give_up_overdue(&mut self, now: i64) -> u64 {
         let overdue: Vec<_> = self
-            .peers
+            .out
             .iter()
-            .filter(|(_, peer)| peer.due(self.retry_ms).is_some_and(|due| due <= now))
-            .filter_map(|(id, peer)| Some((*id, peer.asking.as_ref()?.id)))
+            .filter(|(peer, asking)| self.due(**peer, asking) <= now)
+            .map(|(peer, asking)| (*peer, asking.id))
             .collect();
         for (id, request) in &overdue {
             let asked = self.failed(*id, *request);
@@ -522,12 +540,18 @@ impl Sync {
             match asked {
                 Some(Asked::Root(_)) => peer.root = true,
                 Some(Asked::Heads(after)) => peer.heads = Some(after),
-                Some(Asked::Events(after, _)) => peer.events = Some(after),
+                Some(Asked::Events(after, _)) => drop(self.events.insert(*id, after)),
                 // What is missing is still known to be; what it may lack it is told with the next round.
                 Some(Asked::Pull(_) | Asked::Have) | None => {}
             }
         }
         overdue.len() as u64
+    }
+
+    /// When a question that is out is given up.
+    fn due(&self, peer: ReplicaId, asking: &Asking) -> i64 {
+        let peer = self.peers.get(&peer).expect("only peers are asked");
+        asking.sent_at + peer.patience(self.retry_ms)
     }
 
     /// When something here is due although nothing happens.
@@ -538,8 +562,8 @@ impl Sync {
             .filter_map(|gap| gap.asked.map(|(_, at)| at + self.retry_ms));
         // A retry that is due and was not taken waits for a peer to be free, not for the time.
         let retries = retries.filter(|at| *at > now);
-        let unanswered = self.peers.values();
-        let unanswered = unanswered.filter_map(|peer| peer.due(self.retry_ms));
+        let unanswered = self.out.iter();
+        let unanswered = unanswered.map(|(peer, asking)| self.due(*peer, asking));
         retries.chain(unanswered).min()
     }
 

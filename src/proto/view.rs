@@ -1,10 +1,13 @@
 //! What users see: kept up to date key by key, from the store, the leases and the time.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+mod apart;
+mod index;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::config::{Limits, Merge};
@@ -15,8 +18,10 @@ use super::shown::{Change, Contribution, Explanation, Freshness, Shown};
 use super::store::{OriginIndex, OriginState, Store};
 use super::watches::{Next, WatchId, Watched, Watches};
 use crate::crdt::{Dot, Entry, Hlc, write_over};
-use crate::model::{Key, Pattern, Policy, SpaceId, Value};
+use crate::model::{Key, Pattern, Policy, Scope, SpaceId, Value};
 use crate::zoo::{Fault, planted};
+use apart::{Apart, is_apart};
+use index::Index;
 
 /// What users see of every key.
 ///
@@ -24,9 +29,11 @@ use crate::zoo::{Fault, planted};
 /// is shown here equals, at every moment, what [`View::recomputed`] makes of the store from nothing.
 #[derive(Debug)]
 pub(super) struct View {
-    /// Hashed with fixed keys, and nobody sees the order.
-    rows: HashMap<Key, Row, BuildHasherDefault<DefaultHasher>>,
-    counts: BTreeMap<SpaceId, usize>,
+    /// Hashed without a random seed, and nobody sees the order.
+    rows: FxHashMap<Key, Row>,
+    /// What is shown of keys whose contributions are not combined.
+    apart: Apart,
+    index: Index,
     /// Keys with a held-back stamp, by the wall time at which it is released.
     held: BTreeSet<(u64, Key)>,
     pub(super) watches: Watches,
@@ -54,8 +61,9 @@ struct Was {
 impl View {
     pub(super) fn new(mailboxes: Merge, max_clock_drift: Duration, limits: &Limits) -> Self {
         Self {
-            rows: HashMap::default(),
-            counts: BTreeMap::new(),
+            rows: FxHashMap::default(),
+            apart: Apart::new(),
+            index: Index::default(),
             held: BTreeSet::new(),
             watches: Watches::default(),
             mailboxes,
@@ -67,17 +75,26 @@ impl View {
 
     /// Brings one key up to date after `origin` wrote it, withdrew it, or came to stand differently.
     pub(super) fn refresh(&mut self, store: &Store, origin: OriginIndex, key: &Key, now: Now) {
+        if is_apart(key) {
+            self.show_apart(store, origin, key, now);
+        }
         if key.policy() == Policy::PerOrigin {
             return;
         }
         let contributes = store.get(origin).contribution(key).is_some();
-        let row = self.rows.entry(key.clone()).or_default();
-        match row.origins.iter().position(|known| *known == origin) {
-            None if contributes => row.origins.push(origin),
-            Some(at) if !contributes => {
-                row.origins.swap_remove(at);
+        match self.rows.get_mut(key) {
+            None if !contributes => return,
+            None => {
+                let row = self.rows.entry(key.clone()).or_default();
+                row.origins.push(origin);
             }
-            _ => {}
+            Some(row) => match row.origins.iter().position(|known| *known == origin) {
+                None if contributes => row.origins.push(origin),
+                Some(at) if !contributes => {
+                    row.origins.swap_remove(at);
+                }
+                _ => {}
+            },
         }
         self.show(store, key, now);
     }
@@ -138,18 +155,14 @@ impl View {
         let old = std::mem::replace(&mut row.shown, new);
         let visible = old != row.shown;
         if old.is_some() != row.shown.is_some() {
-            let count = self.counts.entry(key.space()).or_default();
-            *count = if row.shown.is_some() {
-                *count + 1
-            } else {
-                *count - 1
-            };
+            self.index.turn(key, row.shown.is_some());
         }
         if !self.watches.is_empty() && self.watches.wanted(key, visible) {
             let new = verdict.map(|verdict| shown(store, key, &candidates, &verdict, &rules));
             let old = old.map(|was| was.into_shown(key));
             let change = Change {
                 key: key.shared_name(),
+                origin: None,
                 old,
                 new,
             };
@@ -162,12 +175,18 @@ impl View {
 
     /// What is shown of one key.
     pub(super) fn get(&self, store: &Store, key: &Key, now: Now) -> Option<Shown<Value>> {
+        if is_apart(key) {
+            return self.own_side(store, key, now);
+        }
         self.explain(store, key, now)
             .map(|explanation| explanation.shown)
     }
 
     /// What is shown of one key, and why.
     pub(super) fn explain(&self, store: &Store, key: &Key, now: Now) -> Option<Explanation<Value>> {
+        if is_apart(key) {
+            return self.explain_apart(store, key, now);
+        }
         let row = self.rows.get(key)?;
         let rules = self.rules();
         let candidates = candidates(store, &row.origins, key, now);
@@ -191,15 +210,62 @@ impl View {
         write_over(candidates.iter().map(|candidate| candidate.claim(&rules)))
     }
 
-    /// Everything shown in a space that matches, ordered by key.
+    /// What each origin says of one key.
+    pub(super) fn contributions(
+        &self,
+        store: &Store,
+        key: &Key,
+        now: Now,
+    ) -> Vec<Contribution<Value>> {
+        if is_apart(key) {
+            return self.sides(store, key, now);
+        }
+        self.get(store, key, now)
+            .map(|shown| shown.contributions)
+            .unwrap_or_default()
+    }
+
+    /// Whether another's value is shown of a key that its latest writer decides, so that saying `value` once
+    /// more would change what is shown.
+    pub(super) fn is_overruled(
+        &self,
+        store: &Store,
+        key: &Key,
+        value: &Option<Value>,
+        now: Now,
+    ) -> bool {
+        let sum = key.space() == SpaceId::MAILBOXES && self.mailboxes == Merge::Sum;
+        if value.is_none() || sum || key.policy() != Policy::LatestWriter {
+            return false;
+        }
+        let shown = self.rows.get(key).and_then(|row| {
+            evaluate(
+                key,
+                &candidates(store, &row.origins, key, now),
+                &self.rules(),
+            )
+        });
+        shown.is_some_and(|verdict| Some(&verdict.value) != value.as_ref())
+    }
+
+    /// Everything shown in a scope that matches, ordered by key.
     pub(super) fn list(
         &self,
         store: &Store,
-        space: SpaceId,
+        scope: &Scope,
         pattern: &Pattern,
         now: Now,
     ) -> Vec<Shown<Value>> {
-        let matches = |key: &Key| key.space() == space && pattern.matches(key.name());
+        if scope.space() == SpaceId::CUSTOM_PER_ORIGIN {
+            return self.list_apart(store, scope, pattern, now);
+        }
+        if let Some(keys) = self.index.in_order(scope) {
+            return keys
+                .filter(|key| scope.matches(key, pattern))
+                .filter_map(|key| self.get(store, key, now))
+                .collect();
+        }
+        let matches = |key: &Key| scope.matches(key, pattern);
         let mut keys: Vec<&Key> = self
             .rows
             .iter()
@@ -212,17 +278,17 @@ impl View {
             .collect()
     }
 
-    /// How many keys are shown in a space.
-    pub(super) fn count(&self, space: SpaceId) -> usize {
-        self.counts.get(&space).copied().unwrap_or_default()
+    /// How many keys are shown in a scope; where each origin's own is shown, each of them counts.
+    pub(super) fn count(&self, scope: &Scope) -> usize {
+        self.index.count(scope)
     }
 
     pub(super) fn poll_watch(&mut self, store: &Store, id: WatchId, now: Now) -> Option<Watched> {
         match self.watches.next(id) {
             Next::Nothing => None,
             Next::Item(item) => Some(item),
-            Next::SnapshotOf(space, pattern) => {
-                Some(Watched::Snapshot(self.list(store, space, &pattern, now)))
+            Next::SnapshotOf(scope, pattern) => {
+                Some(Watched::Snapshot(self.list(store, &scope, &pattern, now)))
             }
         }
     }
@@ -252,7 +318,7 @@ impl View {
         }
         match self.rows.keys().find(|key| !expected.contains_key(key)) {
             Some(key) => Err(key.clone()),
-            None => Ok(()),
+            None => self.recomputed_apart(store, now),
         }
     }
 
@@ -264,10 +330,23 @@ impl View {
     }
 }
 
+impl From<&Shown<Value>> for Was {
+    fn from(shown: &Shown<Value>) -> Self {
+        let written = shown.changed_at.duration_since(UNIX_EPOCH);
+        let changed_ms = written.unwrap_or_default().as_millis();
+        Self {
+            value: shown.value.clone(),
+            freshness: shown.freshness,
+            changed_ms: u64::try_from(changed_ms).unwrap_or(u64::MAX),
+        }
+    }
+}
+
 impl Was {
     fn into_shown(self, key: &Key) -> Shown<Value> {
         Shown {
             key: key.shared_name(),
+            origin: None,
             value: self.value,
             freshness: self.freshness,
             age: Duration::ZERO,
@@ -365,7 +444,7 @@ fn shown(
         .map(|candidate| Contribution {
             node: store
                 .find(candidate.replica)
-                .map_or_else(Arc::default, |index| store.get(index).name.clone()),
+                .map_or_else(Arc::default, |index| store.get(index).name()),
             replica: candidate.replica,
             incarnation: candidate.incarnation,
             seq: candidate.entry.seq(),
@@ -384,6 +463,7 @@ fn shown(
     contributions.sort_by(|a, b| (&a.node, a.replica).cmp(&(&b.node, b.replica)));
     Shown {
         key: key.shared_name(),
+        origin: None,
         value: verdict.value.clone(),
         freshness: verdict.freshness,
         age: span(verdict.age),

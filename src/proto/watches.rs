@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::shown::{Change, Shown};
-use crate::model::{Key, Pattern, SpaceId, Value};
+use crate::model::{Key, Pattern, Scope, Value};
 
 /// Names a watcher of one replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,7 +31,7 @@ pub(super) struct Watches {
 
 #[derive(Debug)]
 struct Watch {
-    space: SpaceId,
+    scope: Scope,
     pattern: Pattern,
     /// Whether changes of contributions hidden under an unchanged aggregate count too.
     hidden: bool,
@@ -53,17 +53,17 @@ enum State {
 pub(super) enum Next {
     Nothing,
     Item(Watched),
-    SnapshotOf(SpaceId, Pattern),
+    SnapshotOf(Scope, Pattern),
 }
 
 impl Watches {
-    pub(super) fn add(&mut self, space: SpaceId, pattern: Pattern, hidden: bool) -> WatchId {
+    pub(super) fn add(&mut self, scope: Scope, pattern: Pattern, hidden: bool) -> WatchId {
         let id = WatchId(self.next);
         self.next += 1;
         self.all.insert(
             id,
             Watch {
-                space,
+                scope,
                 pattern,
                 hidden,
                 state: State::Fresh,
@@ -115,7 +115,7 @@ impl Watches {
         match watch.state {
             State::Fresh => {
                 watch.state = State::Following;
-                Next::SnapshotOf(watch.space, watch.pattern.clone())
+                Next::SnapshotOf(watch.scope.clone(), watch.pattern.clone())
             }
             State::Behind => {
                 watch.state = State::Fresh;
@@ -136,6 +136,6 @@ impl Watches {
 
 impl Watch {
     fn wants(&self, key: &Key, visible: bool) -> bool {
-        self.space == key.space() && (visible || self.hidden) && self.pattern.matches(key.name())
+        (visible || self.hidden) && self.scope.matches(key, &self.pattern)
     }
 }

@@ -16,6 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
 
 use super::gossip::{Gossip, MessageId, Rpc};
 use super::outcome::{Figures, NodeFigures};
@@ -53,7 +54,7 @@ pub struct World {
     queue: Queue<Event>,
     nodes: Vec<Node>,
     /// Clones share an id.
-    by_id: BTreeMap<ReplicaId, Vec<usize>>,
+    by_id: FxHashMap<ReplicaId, Vec<usize>>,
     links: Links,
     gossip: Option<Gossip>,
     messages: VecDeque<Message>,
@@ -62,7 +63,7 @@ pub struct World {
     /// Faults under way, and what they hold back.
     active: Vec<(usize, Fault)>,
     held: Vec<Packet>,
-    logs: BTreeMap<(ReplicaId, Incarnation), Log>,
+    logs: FxHashMap<(ReplicaId, Incarnation), Log>,
     trace: Trace,
     figures: Figures,
     recorder: Option<Recorder>,
@@ -225,7 +226,7 @@ impl World {
             now_us: 0,
             queue: Queue::new(),
             nodes: Vec::new(),
-            by_id: BTreeMap::new(),
+            by_id: FxHashMap::default(),
             links: Links::new(scenario.network.clone(), originals.len(), seed),
             gossip: scenario
                 .gossip
@@ -235,7 +236,7 @@ impl World {
             first_message: 0,
             active: Vec::new(),
             held: Vec::new(),
-            logs: BTreeMap::new(),
+            logs: FxHashMap::default(),
             trace: Trace::default(),
             figures: Figures::default(),
             recorder: None,

@@ -245,6 +245,7 @@ mod tests {
 
     fn shown<T: Copy>(contributions: Vec<Contribution<T>>) -> Shown<T> {
         Shown {
+            origin: None,
             key: "k".into(),
             value: contributions[0].value,
             freshness: Freshness::Live,

@@ -232,7 +232,7 @@ impl Replica {
         Who {
             replica: origin.replica,
             incarnation: origin.map.incarnation(),
-            node: origin.name.clone(),
+            node: origin.name(),
         }
     }
 
@@ -245,6 +245,6 @@ impl Replica {
 pub(super) fn name_of(store: &Store, replica: ReplicaId) -> Arc<str> {
     store.find(replica).map_or_else(
         || replica.to_string().into(),
-        |index| store.get(index).name.clone(),
+        |index| store.get(index).name(),
     )
 }

@@ -9,8 +9,8 @@ use super::super::view::mono_ms;
 use super::{Replica, ms};
 use crate::crdt::{Content, Delta, Dot, Hlc, HybridClock, MAX_NAMED_DOTS, OriginMap};
 use crate::model::{
-    AttributeError, Incarnation, Key, MAX_ADDRESSES, NodeRecord, Policy, Source, SourceDown,
-    SpaceId, Value,
+    AttributeError, Incarnation, Key, MAX_ADDRESSES, NodeRecord, Pattern, Policy, Scope, Source,
+    SourceDown, Value,
 };
 use crate::wire::{Frame, Header, Kind, MAX_FRAME_BYTES};
 
@@ -96,8 +96,9 @@ impl Replica {
         let own = &self.store.own().map;
         let differs = |key: &Key, value: &Option<Value>| {
             let held = own.get(key).filter(|entry| !entry.is_tombstone());
-            held.map(|entry| (entry.value(), entry.source()))
-                != value.as_ref().map(|value| (Some(value), how.source))
+            let said = held.map(|entry| (entry.value(), entry.source()));
+            said != value.as_ref().map(|value| (Some(value), how.source))
+                || (!how.restate && self.view.is_overruled(&self.store, key, value, now))
         };
         let changes: Vec<(Key, Option<Value>)> = entries
             .into_iter()
@@ -110,9 +111,10 @@ impl Replica {
         if own.len() + added.count() > limit {
             return Err(WriteError::Full { limit });
         }
+        // A withdrawal competes with nobody: it needs no stamp that others could trust.
         let shared = changes
             .iter()
-            .any(|(key, _)| key.policy() == Policy::LatestWriter);
+            .any(|(key, value)| value.is_some() && key.policy() == Policy::LatestWriter);
         if let Some(ahead_ms) = self.own.clock_off_ms.filter(|_| shared) {
             return Err(WriteError::ClockOff { ahead_ms });
         }
@@ -124,20 +126,20 @@ impl Replica {
         Ok(changes.len())
     }
 
-    /// Makes own entries of `source` in `space` exactly these, changing only what differs. Restates. Returns
+    /// Makes own entries of `source` in `scope` exactly these, changing only what differs. Restates. Returns
     /// how many were written and how many withdrawn.
     ///
     /// # Errors
     /// See [`WriteError`]; nothing is changed then.
     pub fn replace_all(
         &mut self,
-        space: SpaceId,
+        scope: impl Into<Scope>,
         entries: Vec<(Key, Value)>,
         source: Source,
         now: Now,
     ) -> Result<(usize, usize), WriteError> {
         let wanted: std::collections::BTreeMap<Key, Value> = entries.into_iter().collect();
-        let missing = self.own(space, source).into_iter().map(|(key, _)| key);
+        let missing = self.own(scope, source).into_iter().map(|(key, _)| key);
         let withdrawn: Vec<_> = missing
             .filter(|key| !wanted.contains_key(key))
             .map(|key| (key, None))
@@ -156,14 +158,15 @@ impl Replica {
         Ok((changed - count, count))
     }
 
-    /// Own entries of `source` in `space`, ordered by key.
-    pub fn own(&self, space: SpaceId, source: Source) -> Vec<(Key, Value)> {
+    /// Own entries of `source` in `scope`, ordered by key.
+    pub fn own(&self, scope: impl Into<Scope>, source: Source) -> Vec<(Key, Value)> {
+        let (scope, any) = (scope.into(), Pattern::any());
         let mine = self
             .store
             .own()
             .map
             .live()
-            .filter(|(key, entry)| key.space() == space && entry.source() == source);
+            .filter(|(key, entry)| entry.source() == source && scope.matches(key, &any));
         let mut own: Vec<(Key, Value)> = mine
             .filter_map(|(key, entry)| Some((key.clone(), entry.value()?.clone())))
             .collect();

@@ -1,6 +1,7 @@
 //! `list` = snapshot + changes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::super::check::{Broken, Checker};
 use super::super::world::World;
@@ -11,8 +12,10 @@ use crate::proto::{Freshness, Watched};
 #[derive(Debug, Default)]
 pub struct WatchSum {
     /// By node: what its watcher has been told.
-    told: BTreeMap<(usize, SpaceId), BTreeMap<String, (Value, Freshness)>>,
+    told: BTreeMap<(usize, SpaceId), Told>,
 }
+
+type Told = BTreeMap<Arc<str>, (Value, Freshness)>;
 
 impl Checker for WatchSum {
     fn name(&self) -> &'static str {
@@ -32,12 +35,7 @@ impl Checker for WatchSum {
                 Watched::Snapshot(all) => {
                     *told = all
                         .iter()
-                        .map(|shown| {
-                            (
-                                shown.key.to_string(),
-                                (shown.value.clone(), shown.freshness),
-                            )
-                        })
+                        .map(|shown| (shown.key.clone(), (shown.value.clone(), shown.freshness)))
                         .collect();
                 }
                 Watched::Changed(change) => {
@@ -57,7 +55,7 @@ impl Checker for WatchSum {
                     }
                     match &change.new {
                         Some(new) => {
-                            told.insert(change.key.to_string(), (new.value.clone(), new.freshness))
+                            told.insert(change.key.clone(), (new.value.clone(), new.freshness))
                         }
                         None => told.remove(&*change.key),
                     };
@@ -65,24 +63,27 @@ impl Checker for WatchSum {
                 Watched::Resync => {}
             }
         }
-        let listed: BTreeMap<String, (Value, Freshness)> = world
-            .list(node, space)
+        let listed = world.list(node, space);
+        let listed_are = listed
             .iter()
-            .map(|shown| {
-                let (key, value) = (shown.key.to_string(), shown.value.clone());
-                (key, (value, shown.freshness))
-            })
-            .collect();
-        if listed == *told {
+            .map(|shown| (&shown.key, &shown.value, shown.freshness));
+        let told_are = told
+            .iter()
+            .map(|(key, (value, freshness))| (key, value, *freshness));
+        if listed_are.eq(told_are) {
             return Ok(());
         }
+        let listed: BTreeMap<_, _> = listed
+            .iter()
+            .map(|shown| (shown.key.clone(), (shown.value.clone(), shown.freshness)))
+            .collect();
         let differs = listed
             .keys()
             .chain(told.keys())
             .find(|key| listed.get(*key) != told.get(*key))
             .expect("they differ");
-        let key = Key::new(space, differs.as_str())
-            .map_or_else(|_| differs.clone(), |key| key.to_string());
+        let key = Key::new(space, differs.clone())
+            .map_or_else(|_| differs.to_string(), |key| key.to_string());
         Err(Broken::at(
             node,
             format!(

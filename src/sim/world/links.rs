@@ -1,7 +1,8 @@
 //! What lies between the nodes.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
 
 use super::super::latency::Latency;
 use super::super::prf::{Chance, Purpose, prf};
@@ -16,7 +17,7 @@ pub(super) struct Links {
     /// How many hold it.
     held: BTreeMap<(usize, usize), u16>,
     /// Of each pair that was used; nobody sees the order.
-    used: HashMap<u64, Way, BuildHasherDefault<DefaultHasher>>,
+    used: FxHashMap<u64, Way>,
     network: Network,
     weather: Weather,
     seed: u64,
@@ -69,7 +70,7 @@ impl Links {
             nodes,
             blocked: vec![0; nodes * nodes],
             held: BTreeMap::new(),
-            used: HashMap::default(),
+            used: FxHashMap::default(),
             network,
             weather,
             seed,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rustc_hash::FxHashMap;
+
 use super::super::scenario::Disk;
 use super::{Clock, Event};
 use crate::crdt::Hlc;
@@ -48,7 +50,7 @@ pub(super) struct Node {
     pub(super) watching: u32,
     pub(super) watches: Vec<(SpaceId, WatchId)>,
     /// How much of each origin is known here, as of the last look, in this life.
-    pub(super) known: BTreeMap<ReplicaId, MapSummary>,
+    pub(super) known: FxHashMap<ReplicaId, MapSummary>,
     /// Its own writes up to here are in the log.
     pub(super) logged: (Incarnation, u64),
 }
@@ -86,7 +88,7 @@ impl Node {
             reports: Vec::new(),
             watching: 0,
             watches: Vec::new(),
-            known: BTreeMap::new(),
+            known: FxHashMap::default(),
             logged: (Incarnation::default(), 0),
         }
     }

@@ -201,7 +201,7 @@ async fn watch<T: StateValue>(
         let shown: Vec<Shown<T>> = match item {
             Watch::Snapshot(all) => all,
             Watch::Changed(Change { new: Some(new), .. }) => vec![new],
-            Watch::Changed(_) | Watch::Resync => Vec::new(),
+            _ => Vec::new(),
         };
         for shown in shown
             .into_iter()

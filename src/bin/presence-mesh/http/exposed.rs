@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::DeviceFields;
 
 /// A space with routes of its own.
-pub trait Exposed: StateValue {
+pub trait Exposed: StateValue + Sized {
     /// One of it, in `explain` and in the stream: `device`.
     const NAME: &'static str;
     /// Many of it, in paths: `devices`.

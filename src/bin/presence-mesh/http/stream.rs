@@ -91,7 +91,8 @@ fn event<T: Exposed>(item: Watch<T>) -> Event {
                 new: change.new.map(Object::new),
             },
         ),
-        Watch::Resync => json("resync", &serde_json::Map::new()),
+        // A snapshot follows.
+        _ => json("resync", &serde_json::Map::new()),
     }
 }
 
