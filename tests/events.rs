@@ -587,3 +587,74 @@ fn events_cannot_be_forged() {
     claimed[position..position + 32].copy_from_slice(genuine.header().replica.public_key());
     assert!(Frame::decode(&claimed, &mesh()).is_err());
 }
+
+/// Cuts, loss, restarts and bursts with a memory: no event twice, each origin's in order, and once the network
+/// is mended everything that a living origin published in this life has come to everybody who was there.
+#[test]
+fn with_a_memory_every_event_of_a_living_origin_arrives() {
+    for seed in 0..12 {
+        let mut world = remembering(4, seed, Duration::from_secs(300));
+        world.loss_percent = 10;
+        world.delay_ms = (1, 80);
+        // Node 3 comes and goes; the others subscribe for good.
+        let ids: Vec<_> = (0..3)
+            .map(|node| subscribe(&mut world, node, Filter::everything()))
+            .collect();
+        let mut published: BTreeMap<(ReplicaId, Incarnation), u64> = BTreeMap::new();
+        for _ in 0..120 {
+            let (a, b) = (world.draw() % 4, world.draw() % 4);
+            let (a, b) = (
+                usize::try_from(a).expect("small"),
+                usize::try_from(b).expect("small"),
+            );
+            match world.draw() % 12 {
+                0 if a != b => world.cut(a, b),
+                1 => world.mend(),
+                2 if world.up().contains(&3) => world.crash(3),
+                3 if !world.up().contains(&3) => world.start(3),
+                _ if world.up().contains(&a) => {
+                    for n in 0..=world.draw() % 3 {
+                        publish(&mut world, a, n);
+                    }
+                    let life = (world.id(a), world.replica(a).incarnation());
+                    *published.entry(life).or_default() =
+                        world.replica(a).counters().events_published;
+                }
+                _ => {}
+            }
+            world.run_for(150);
+        }
+        world.mend();
+        world.loss_percent = 0;
+        world.run_for(30_000);
+        for (node, id) in ids.into_iter().enumerate() {
+            let mut seen: BTreeMap<(ReplicaId, Incarnation), u64> = BTreeMap::new();
+            for item in take(&mut world, node, id) {
+                match item {
+                    EventItem::Event(event) => {
+                        let last = seen.entry((event.replica, event.incarnation)).or_default();
+                        assert!(
+                            event.seq > *last,
+                            "seed {seed}, node {node}: {event:?} after {last}"
+                        );
+                        *last = event.seq;
+                    }
+                    EventItem::Gap(Gap::Lost { replica, .. }) => {
+                        // Published during a cut that outlasts the patience, or by who died with them.
+                        assert_ne!(replica, world.id(node), "its own are never missing");
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            for origin in world.up() {
+                let life = (world.id(origin), world.replica(origin).incarnation());
+                let wanted = published.get(&life).copied().unwrap_or_default();
+                let got = seen.get(&life).copied().unwrap_or_default();
+                assert_eq!(
+                    got, wanted,
+                    "seed {seed}: node {node} has not all of node {origin}"
+                );
+            }
+        }
+    }
+}

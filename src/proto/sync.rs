@@ -30,6 +30,10 @@ pub(super) struct Sync {
     out: BTreeMap<ReplicaId, Asking>,
     /// No peer that is free has anything to be asked or told.
     idle: bool,
+    /// Whom to ask for events, of origins after which.
+    events: BTreeMap<ReplicaId, Option<ReplicaId>>,
+    /// Who was asked for events last: then state has its turn.
+    events_asked: BTreeSet<ReplicaId>,
     gaps: BTreeMap<ReplicaId, Gap>,
     staged_entries: usize,
     staged_limit: usize,
@@ -53,10 +57,6 @@ struct Peer {
     heads: Option<Option<ReplicaId>>,
     /// Tell it that we are ahead in these.
     offers: BTreeSet<ReplicaId>,
-    /// Ask for events of origins after this one.
-    events: Option<Option<ReplicaId>>,
-    /// Whether the question before was for events: then state has its turn.
-    events_asked: bool,
     /// Its wall clock less ours, in ms.
     skew_ms: Option<i64>,
 }
@@ -126,6 +126,8 @@ impl Sync {
             peers: BTreeMap::new(),
             out: BTreeMap::new(),
             idle: true,
+            events: BTreeMap::new(),
+            events_asked: BTreeSet::new(),
             gaps: BTreeMap::new(),
             staged_entries: 0,
             staged_limit: limits.staged_entries,
@@ -146,6 +148,8 @@ impl Sync {
     pub(super) fn peer_down(&mut self, peer: ReplicaId) {
         self.peers.remove(&peer);
         self.out.remove(&peer);
+        self.events.remove(&peer);
+        self.events_asked.remove(&peer);
         for gap in self.gaps.values_mut() {
             gap.tellers.retain(|teller| *teller != peer);
             if gap.asked.is_some_and(|(asked, _)| asked == peer) {
@@ -450,9 +454,9 @@ impl Sync {
             let turn = !in_turn || !peer.events_asked;
             peer.events.is_some() && turn && !self.out.contains_key(id)
         })?;
-        let wanted = events.wanted(peer.events.take()?);
+        let wanted = events.wanted(self.events.remove(&peer)?);
         let asked = Asked::Events(wanted.after, wanted.upto);
-        Some((*id, asked, Request::Events(wanted)))
+        Some((peer, asked, Request::Events(wanted)))
     }
 
     fn next_pull(&self, store: &Store, now: i64) -> Option<(ReplicaId, Asked, Request)> {
@@ -537,7 +541,7 @@ impl Sync {
             match asked {
                 Some(Asked::Root(_)) => peer.root = true,
                 Some(Asked::Heads(after)) => peer.heads = Some(after),
-                Some(Asked::Events(after, _)) => peer.events = Some(after),
+                Some(Asked::Events(after, _)) => drop(self.events.insert(*id, after)),
                 // What is missing is still known to be; what it may lack it is told with the next round.
                 Some(Asked::Pull(_) | Asked::Have) | None => {}
             }
