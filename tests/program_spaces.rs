@@ -77,7 +77,7 @@ fn presence_and_custom_values_are_seen_on_the_other_node() {
         (&json!("custom"), &json!("sales/1"), &json!("single"))
     );
 
-    let mut stream = paris.stream("space=custom&namespace=queues&pattern=sales*");
+    let stream = paris.stream("space=custom&namespace=queues&pattern=sales*");
     let (name, snapshot) = stream.next(PATIENCE);
     assert_eq!(
         (name.as_str(), &snapshot[0]["key"]),

@@ -197,9 +197,8 @@ impl Sync {
 
     /// Asks `peer` for remembered events of all origins, or of those after `after`.
     pub(super) fn ask_events(&mut self, peer: ReplicaId, after: Option<ReplicaId>) {
-        if let Some(peer) = self.peers.get_mut(&peer) {
-            peer.events.get_or_insert(after);
-            self.idle = false;
+        if self.peers.contains_key(&peer) {
+            self.events.entry(peer).or_insert(after);
         }
     }
 
@@ -413,13 +412,11 @@ impl Sync {
         events: &Events,
         now: i64,
     ) -> Option<(ReplicaId, RequestId, Request)> {
-        let next = self
+        let (peer, what, request) = self
             .next_events(events, true)
             .or_else(|| self.next_pull(store, now))
             .or_else(|| self.next_round(store, now))
-            .or_else(|| self.next_events(events, false));
-        self.idle |= next.is_none();
-        let (peer, what, request) = next?;
+            .or_else(|| self.next_events(events, false))?;
         let id = RequestId(self.next_id);
         self.next_id += 1;
         if let Asked::Pull(origins) = &what {
@@ -428,8 +425,11 @@ impl Sync {
                 gap.asked = Some((peer, now));
             }
         }
-        let state = self.peers.get_mut(&peer).expect("only peers are asked");
-        state.events_asked = matches!(what, Asked::Events(..));
+        if matches!(what, Asked::Events(..)) {
+            self.events_asked.insert(peer);
+        } else {
+            self.events_asked.remove(&peer);
+        }
         let asking = Asking {
             id,
             sent_at: now,
@@ -447,12 +447,10 @@ impl Sync {
         events: &Events,
         in_turn: bool,
     ) -> Option<(ReplicaId, Asked, Request)> {
-        if self.idle {
-            return None;
-        }
-        let (id, peer) = self.peers.iter_mut().find(|(id, peer)| {
-            let turn = !in_turn || !peer.events_asked;
-            peer.events.is_some() && turn && !self.out.contains_key(id)
+        let mut peers = self.events.keys().copied();
+        let peer = peers.find(|peer| {
+            let turn = !in_turn || !self.events_asked.contains(peer);
+            turn && !self.out.contains_key(peer)
         })?;
         let wanted = events.wanted(self.events.remove(&peer)?);
         let asked = Asked::Events(wanted.after, wanted.upto);
@@ -521,6 +519,7 @@ impl Sync {
                 return Some((*id, Asked::Have, Request::Have(heads)));
             }
         }
+        self.idle = true;
         None
     }
 
