@@ -1,9 +1,13 @@
 //! Describing a node before it starts.
 
+#[cfg(feature = "persist")]
+mod keep;
+
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::KeyUseError;
 use crate::mesh::Mesh;
@@ -13,6 +17,23 @@ use crate::proto::{self, Limits, Merge, Preset, Replica, Timing};
 use crate::wire::{Identity, KeyFileError, MeshId, MeshKey};
 
 /// Describes a node. Made by [`Mesh::builder`], ended by [`MeshBuilder::start`].
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use presence_mesh::{Merge, Mesh, Preset};
+/// let mesh = Mesh::builder("acme") // meshes with other names never mix
+///     .node("berlin") // shown to people
+///     .key_file("mesh.key")? // the secret that all nodes share
+///     .data_dir("/var/lib/presence-mesh")? // who this node is, over restarts
+///     .listen("0.0.0.0:4747")?
+///     .join(["paris.example.net:4747"])? // any one live node is enough
+///     .preset(Preset::Wan)
+///     .mailboxes(Merge::Sum)
+///     .start()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a node runs only once it is started"]
 pub struct MeshBuilder {
@@ -21,6 +42,10 @@ pub struct MeshBuilder {
     key: Option<MeshKey>,
     identity: Option<Identity>,
     data_dir: Option<PathBuf>,
+    #[cfg(feature = "persist")]
+    persist: Option<PathBuf>,
+    #[cfg(feature = "persist")]
+    durable: bool,
     listen: Vec<String>,
     join: Vec<String>,
     mdns: bool,
@@ -29,6 +54,7 @@ pub struct MeshBuilder {
     timing: Timing,
     limits: Limits,
     mailboxes: Merge,
+    remember: Option<Duration>,
     allow: Vec<ReplicaId>,
     ban: Vec<ReplicaId>,
     #[cfg(feature = "faults")]
@@ -45,6 +71,10 @@ impl MeshBuilder {
             key: None,
             identity: None,
             data_dir: None,
+            #[cfg(feature = "persist")]
+            persist: None,
+            #[cfg(feature = "persist")]
+            durable: false,
             listen: Vec::new(),
             join: Vec::new(),
             mdns: cfg!(feature = "mdns"),
@@ -53,6 +83,7 @@ impl MeshBuilder {
             timing: Timing::default(),
             limits: Limits::default(),
             mailboxes: Merge::Latest,
+            remember: None,
             allow: Vec::new(),
             ban: Vec::new(),
             #[cfg(feature = "faults")]
@@ -106,8 +137,8 @@ impl MeshBuilder {
         Ok(self.identity(identity))
     }
 
-    /// Where this node keeps what must survive a restart: `identity.key` and the number of its last life.
-    /// The folder is made when it is not there.
+    /// Where this node keeps what must survive a restart for others to know it again: `identity.key` and the number
+    /// of its last life. The folder is made when it is not there. What it knows is kept by `persist` alone.
     ///
     /// # Errors
     /// As [`MeshBuilder::identity_file`], unless an identity was given before.
@@ -123,6 +154,38 @@ impl MeshBuilder {
         }
         self.data_dir = Some(path);
         Ok(self)
+    }
+
+    /// Keeps what this node says, and what it knows of others, in this file: after a restart its values are back
+    /// under a new life, and those of others are shown at their age until they are heard. Default: nothing is kept.
+    ///
+    /// A process that dies loses at most its writes of the last second; see [`MeshBuilder::durable`] and
+    /// [`Mesh::flush`]. A file that cannot be used is moved aside, and the node starts from its peers.
+    ///
+    /// ```no_run
+    /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mesh = presence_mesh::Mesh::builder("acme")
+    ///     .key_file("mesh.key")?
+    ///     .data_dir("/var/lib/acme")?
+    ///     .persist("/var/lib/acme/state.redb")
+    ///     .start()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "persist")]
+    pub fn persist(mut self, file: impl Into<PathBuf>) -> Self {
+        self.persist = Some(file.into());
+        self
+    }
+
+    /// Whether a write returns only when it is on disk, synced: some milliseconds each, spent in the caller's
+    /// thread. While the disk takes nothing, a write returns when that is certain; [`Mesh::save_status`] tells.
+    /// Default: no. Without [`MeshBuilder::persist`] it means nothing.
+    #[cfg(feature = "persist")]
+    pub fn durable(mut self, on: bool) -> Self {
+        self.durable = on;
+        self
     }
 
     /// Listens here too: `host:port`, or a multiaddr. Port 0 takes a free one. Without any, others cannot
@@ -192,6 +255,14 @@ impl MeshBuilder {
         self
     }
 
+    /// Remembers events for so long, for those who join late or were cut off meanwhile; 0: not at all, which is
+    /// the default. What is remembered is bounded by [`Limits::remembered_events`] and
+    /// [`Limits::remembered_bytes`] too. Overrides [`Timing::remember`].
+    pub fn remember(mut self, span: Duration) -> Self {
+        self.remember = Some(span);
+        self
+    }
+
     /// Lets only these replicas connect. Default: everyone who holds the key.
     pub fn allow(mut self, replicas: impl IntoIterator<Item = ReplicaId>) -> Self {
         self.allow.extend(replicas);
@@ -239,21 +310,37 @@ impl MeshBuilder {
         let clock = self.clock.map_or_else(Clock::start, Clock::start_on);
         #[cfg(not(feature = "faults"))]
         let clock = Clock::start();
+        let mesh_id = MeshId::derive(&key, &self.mesh);
         let mut incarnations = IncarnationFile::open(self.data_dir.as_deref())?;
+        #[cfg(feature = "persist")]
+        let kept = keep::open(self.persist, identity.replica(), mesh_id).await?;
+        #[cfg(feature = "persist")]
+        let (incarnation_floor, hlc_floor) =
+            (kept.incarnation().max(incarnations.floor), kept.hlc());
+        #[cfg(not(feature = "persist"))]
+        let (incarnation_floor, hlc_floor) = (incarnations.floor, crate::crdt::Hlc::ZERO);
         let config = proto::Config {
-            mesh: MeshId::derive(&key, &self.mesh),
+            mesh: mesh_id,
             node: node.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            timing: self.timing,
+            timing: Timing {
+                remember: self.remember.unwrap_or(self.timing.remember),
+                ..self.timing
+            },
             limits: self.limits,
             mailboxes: self.mailboxes,
-            incarnation_floor: incarnations.floor,
-            hlc_floor: crate::crdt::Hlc::ZERO,
+            incarnation_floor,
+            hlc_floor,
             seed: u64::from_le_bytes(random_bytes()),
         };
-        let replica = Replica::new(config, identity.clone(), clock.now());
+        #[cfg_attr(not(feature = "persist"), allow(unused_mut))]
+        let mut replica = Replica::new(config, identity.clone(), clock.now());
         incarnations.save(replica.incarnation())?;
+        #[cfg(feature = "persist")]
+        let kept = kept.restore(&mut replica, clock.now());
         let (shared, commands) = Shared::new(replica, clock);
+        #[cfg(feature = "persist")]
+        let keeper = kept.keep(&shared, self.durable).await?;
         let config = NetConfig {
             key,
             mesh: self.mesh.clone(),
@@ -270,7 +357,10 @@ impl MeshBuilder {
             links: self.links,
         };
         let (addresses, driver) = net::start(config, shared.clone(), commands).await?;
-        Ok(Mesh::new(shared, (self.mesh, node), addresses, driver))
+        let mesh = Mesh::new(shared, (self.mesh, node), addresses, driver);
+        #[cfg(feature = "persist")]
+        let mesh = mesh.kept_by(keeper);
+        Ok(mesh)
     }
 }
 
@@ -288,7 +378,8 @@ fn check_name(what: &'static str, name: &str) -> Result<(), StartError> {
 }
 
 /// The last incarnation, kept in the data directory so that the next life is above it even if the clock was
-/// set back meanwhile.
+/// set back meanwhile. Beside the saved state, and not only in it: this one is there without feature `persist`,
+/// and when that file had to be moved aside.
 struct IncarnationFile {
     path: Option<PathBuf>,
     floor: Incarnation,

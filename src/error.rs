@@ -6,7 +6,9 @@ use thiserror::Error;
 
 use crate::model::AttributeError;
 pub use crate::net::{AddressError, StartError};
-pub use crate::proto::WriteError;
+#[cfg(feature = "persist")]
+pub use crate::persist::SaveError;
+pub use crate::proto::{PublishError, WriteError};
 use crate::wire::KeyFileError;
 
 /// A key or identity file cannot be used.

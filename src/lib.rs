@@ -1,8 +1,12 @@
 #![cfg_attr(feature = "net", doc = include_str!("../README.md"))]
 #![cfg_attr(not(feature = "net"), doc = "The sans-IO core of presence-mesh.")]
 
+#[cfg(feature = "net")]
+pub mod blocking;
 #[cfg(feature = "asterisk")]
 pub mod bridge;
+#[cfg(feature = "capi")]
+pub mod capi;
 pub mod crdt;
 pub mod model;
 pub mod proto;
@@ -17,9 +21,13 @@ mod config;
 #[cfg(feature = "net")]
 pub mod error;
 #[cfg(feature = "net")]
+mod events;
+#[cfg(feature = "net")]
 mod mesh;
 #[cfg(feature = "net")]
 mod net;
+#[cfg(feature = "persist")]
+mod persist;
 #[cfg(feature = "net")]
 mod space;
 #[cfg(feature = "net")]
@@ -29,8 +37,8 @@ mod zoo;
 
 pub use model::*;
 pub use proto::{
-    Change, Contribution, Counters, Explanation, Freshness, Limits, Merge, Preset, Rule, Shown,
-    Standing, Timing, WriteError,
+    Change, Contribution, Counters, Explanation, Freshness, Limits, Merge, Preset, PublishError,
+    Rule, Shown, Standing, Timing, WriteError,
 };
 pub use wire::{Digest, Identity, MeshKey};
 
@@ -39,7 +47,9 @@ pub use config::MeshBuilder;
 #[cfg(feature = "net")]
 pub use error::{AddressError, KeyUseError, SetAttributeError, StartError};
 #[cfg(feature = "net")]
-pub use mesh::{Mesh, Peer, Status};
+pub use events::{EventStream, Events};
+#[cfg(feature = "net")]
+pub use mesh::{Departure, Mesh, Peer, PeerChange, PeerWatcher, Pong, Status};
 #[cfg(feature = "faults")]
 pub use net::Links;
 #[cfg(feature = "faults")]
@@ -47,7 +57,9 @@ pub use net::Links;
 pub use net::parts as net_parts;
 #[cfg(feature = "net")]
 pub use net::{FoundBy, NetCounters};
+#[cfg(feature = "persist")]
+pub use persist::{SaveError, SaveStatus};
 #[cfg(feature = "net")]
 pub use space::{Space, StateValue, Tracked};
 #[cfg(feature = "net")]
-pub use watch::{PeerWatcher, Watch, Watcher};
+pub use watch::{Watch, Watcher};

@@ -1,5 +1,8 @@
 //! The handle on a running node.
 
+mod peers;
+mod ping;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +13,35 @@ use tokio::sync::oneshot;
 
 use crate::config::MeshBuilder;
 use crate::error::SetAttributeError;
+use crate::events::Events;
 use crate::model::{
     DeviceState, Incarnation, KeyError, MessageCounts, Presence, ReplicaId, Source, SpaceId,
 };
-use crate::net::{Command, FoundBy, NetCounters, Shared};
-use crate::proto::{Counters, Standing, WriteError};
+use crate::net::{Command, NetCounters, Shared};
+use crate::proto::{Counters, WriteError};
 use crate::space::{Kind, Space, StateValue};
-use crate::watch::PeerWatcher;
 use crate::wire::Digest;
+
+pub use peers::{Departure, Peer, PeerChange, PeerWatcher};
+pub use ping::Pong;
 
 /// A node of a mesh: a running participant.
 ///
 /// Made by [`Mesh::builder`]. Cheap to clone; all clones are the same node. When the last one is dropped
 /// without [`Mesh::leave`], the node ends and the others find out by its silence.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use presence_mesh::{DeviceState, Mesh};
+/// let mesh = Mesh::builder("acme").node("berlin").key_file("mesh.key")?.start().await?;
+/// mesh.devices().set("PJSIP/100", DeviceState::InUse)?;
+/// for peer in mesh.peers() {
+///     println!("{} is {:?}, last heard of {:?} ago", peer.node, peer.standing, peer.age);
+/// }
+/// mesh.leave().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Mesh {
     inner: Arc<Inner>,
@@ -36,6 +55,9 @@ struct Inner {
     addresses: Vec<String>,
     /// Ends the driver when the last handle is dropped.
     driver: tokio::task::AbortHandle,
+    /// Saves what there is when the last handle is dropped.
+    #[cfg(feature = "persist")]
+    keeper: Option<Arc<crate::persist::Keeper>>,
 }
 
 /// How a node is doing.
@@ -62,40 +84,6 @@ pub struct Status {
     pub digest: Digest,
 }
 
-/// Another node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Peer {
-    /// Its replica id.
-    pub replica: ReplicaId,
-    /// Its life, as far as known; 0 when only its connection is.
-    pub incarnation: Incarnation,
-    /// What people call it; its replica id until its record has arrived.
-    pub node: String,
-    /// The version of its program; empty until its record has arrived.
-    pub version: String,
-    /// Whether there is a connection to it.
-    pub connected: bool,
-    /// How far it is believed.
-    pub standing: Standing,
-    /// Whether it is gone because it said so.
-    pub left: bool,
-    /// How long ago it was last known alive; `None` when never.
-    pub age: Option<Duration>,
-    /// The round trip to it, when it is connected and measured.
-    pub rtt: Option<Duration>,
-    /// Its wall clock less ours, in ms.
-    pub clock_skew_ms: Option<i64>,
-    /// Where it can be dialled.
-    pub addresses: Vec<String>,
-    /// How it was found first.
-    pub found_by: FoundBy,
-    /// Facts it says about itself.
-    pub attributes: BTreeMap<String, String>,
-    /// How many keys it has given a value.
-    pub entries: usize,
-}
-
 impl Mesh {
     /// Begins to describe a node of the mesh called `name`. Meshes with other names never mix.
     pub fn builder(name: impl Into<String>) -> MeshBuilder {
@@ -115,8 +103,17 @@ impl Mesh {
                 node,
                 addresses,
                 driver,
+                #[cfg(feature = "persist")]
+                keeper: None,
             }),
         }
+    }
+
+    #[cfg(feature = "persist")]
+    pub(crate) fn kept_by(mut self, keeper: Option<Arc<crate::persist::Keeper>>) -> Self {
+        let inner = Arc::get_mut(&mut self.inner).expect("it was just made");
+        inner.keeper = keeper;
+        self
     }
 
     /// The states of devices.
@@ -181,6 +178,11 @@ impl Mesh {
         Ok(Space::new(self.inner.shared.clone(), kind))
     }
 
+    /// Passing events: publishing them, and hearing of those of others.
+    pub fn events(&self) -> Events {
+        Events::new(self.inner.shared.clone())
+    }
+
     /// This node's replica id.
     pub fn id(&self) -> ReplicaId {
         self.inner.shared.with(|replica, _| replica.id())
@@ -215,84 +217,53 @@ impl Mesh {
             .values()
             .filter(|link| link.connected)
             .count();
-        self.inner.shared.with(|replica, _| Status {
-            mesh: self.inner.mesh.clone(),
-            node: self.inner.node.clone(),
-            replica: replica.id(),
-            incarnation: replica.incarnation(),
-            version: env!("CARGO_PKG_VERSION"),
-            ready: replica.is_ready(),
-            peers_connected,
-            entries: SpaceId::VISIBLE
-                .map(|space| (space, replica.count(space)))
-                .into(),
-            digest: replica.digest(),
+        self.inner.shared.with(|replica, _| {
+            replica.catch_up();
+            Status {
+                mesh: self.inner.mesh.clone(),
+                node: self.inner.node.clone(),
+                replica: replica.id(),
+                incarnation: replica.incarnation(),
+                version: env!("CARGO_PKG_VERSION"),
+                ready: replica.is_ready(),
+                peers_connected,
+                entries: SpaceId::VISIBLE
+                    .map(|space| (space, replica.count(space)))
+                    .into(),
+                digest: replica.digest(),
+            }
         })
     }
 
     /// The other nodes, ordered by name: those of the mesh's state, gone ones included until they are
     /// forgotten, and those only connected so far.
     pub fn peers(&self) -> Vec<Peer> {
-        let members = self.inner.shared.with(|replica, now| replica.members(now));
-        let mut links = self.inner.shared.links().clone();
-        let mut peers: Vec<Peer> = Vec::with_capacity(members.len());
-        for member in members {
-            let link = links.remove(&member.replica);
-            let record = member.record.unwrap_or_default();
-            let mut addresses = record.addresses;
-            if addresses.is_empty() {
-                addresses = link
-                    .as_ref()
-                    .map(|link| link.addresses.clone())
-                    .unwrap_or_default();
-            }
-            peers.push(Peer {
-                replica: member.replica,
-                incarnation: member.incarnation,
-                node: if record.name.is_empty() {
-                    member.replica.to_string()
-                } else {
-                    record.name
-                },
-                version: record.version,
-                connected: link.as_ref().is_some_and(|link| link.connected),
-                standing: member.standing,
-                left: member.left,
-                age: member.age,
-                rtt: link.as_ref().and_then(|link| link.rtt),
-                clock_skew_ms: member.clock_skew_ms,
-                addresses,
-                found_by: link.map_or(FoundBy::Member, |link| link.found_by),
-                attributes: record.attributes,
-                entries: member.entries,
-            });
-        }
-        // Connected, but nothing it wrote has arrived yet.
-        peers.extend(links.into_iter().filter(|(_, link)| link.connected).map(
-            |(replica, link)| Peer {
-                replica,
-                incarnation: Incarnation::default(),
-                node: replica.to_string(),
-                version: String::new(),
-                connected: true,
-                standing: Standing::Alive,
-                left: false,
-                age: None,
-                rtt: link.rtt,
-                clock_skew_ms: None,
-                addresses: link.addresses,
-                found_by: link.found_by,
-                attributes: BTreeMap::new(),
-                entries: 0,
-            },
-        ));
-        peers.sort_by(|a, b| (&a.node, a.replica).cmp(&(&b.node, b.replica)));
-        peers
+        peers::list(&self.inner.shared)
     }
 
-    /// Tells when something about the peers changed.
+    /// Tells who comes, falls silent, returns and goes: first of everyone who is there now.
     pub fn watch_peers(&self) -> PeerWatcher {
         PeerWatcher::new(self.inner.shared.clone())
+    }
+
+    /// Asks every node to answer, and tells who did and how quickly. Whoever answers was alive when it was asked:
+    /// the node itself answers, not only its machine.
+    ///
+    /// Takes 2 s at most, and as long as that only when somebody who is connected does not answer. Nodes that have
+    /// left are not asked. Cancel safe: dropped half-way, nothing was changed.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: presence_mesh::Mesh) {
+    /// for pong in mesh.ping().await {
+    ///     match pong.rtt {
+    ///         Some(rtt) => println!("{} answered in {rtt:?}", pong.node),
+    ///         None => println!("{} is silent", pong.node),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub async fn ping(&self) -> Vec<Pong> {
+        ping::ping(&self.inner.shared).await
     }
 
     /// Sets (`Some`) or removes (`None`) a fact about this node that all others see in [`Mesh::peers`].
@@ -362,7 +333,10 @@ impl Mesh {
     #[cfg(feature = "faults")]
     #[doc(hidden)]
     pub fn inspect<R>(&self, look: impl FnOnce(&crate::proto::Replica) -> R) -> R {
-        self.inner.shared.with(|replica, _| look(replica))
+        self.inner.shared.with(|replica, _| {
+            replica.catch_up();
+            look(replica)
+        })
     }
 
     /// Closes the connections of a replica and refuses it from now on, until this node restarts.
@@ -378,8 +352,8 @@ impl Mesh {
             .await;
     }
 
-    /// Leaves the mesh: the others see this node gone at once. Returns when the goodbye is sent and all
-    /// connections are closed; calling it again returns at once. Writes are refused afterwards.
+    /// Leaves the mesh: the others see this node gone at once. Returns when the goodbye is sent, all connections
+    /// are closed and everything is saved; calling it again returns at once. Writes are refused afterwards.
     ///
     /// Dropping the future half-way does not stop the node from leaving.
     pub async fn leave(&self) {
@@ -395,6 +369,30 @@ impl Mesh {
             // The driver drops the sender when it ends, which is just as good an answer.
             let _ = left.await;
         }
+        #[cfg(feature = "persist")]
+        if let Some(keeper) = &self.inner.keeper {
+            keeper.close().await;
+        }
+    }
+
+    /// Resolves when everything this node has written and learnt is on disk. Without this call that is so within
+    /// a second. Cancel safe.
+    ///
+    /// # Errors
+    /// When the node keeps nothing ([`MeshBuilder::persist`](crate::MeshBuilder::persist)), has left, or the disk
+    /// does not take it; the attempts go on then.
+    #[cfg(feature = "persist")]
+    pub async fn flush(&self) -> Result<(), crate::SaveError> {
+        match &self.inner.keeper {
+            Some(keeper) => keeper.flush().await,
+            None => Err(crate::SaveError::NotKept),
+        }
+    }
+
+    /// How saving is going; `None` when the node keeps nothing.
+    #[cfg(feature = "persist")]
+    pub fn save_status(&self) -> Option<crate::SaveStatus> {
+        self.inner.keeper.as_ref().map(|keeper| keeper.status())
     }
 }
 

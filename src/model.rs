@@ -4,6 +4,7 @@
 //! merging; every other module may use it.
 
 mod device;
+mod event;
 mod key;
 mod mailbox;
 mod node;
@@ -15,6 +16,11 @@ mod source;
 mod value;
 
 pub use device::{DeviceState, UnknownDeviceState};
+pub use event::{
+    Condition, Event, EventError, EventItem, FieldValue, Filter, FilterError, Gap, MAX_CONDITIONS,
+    MAX_EVENT_BYTES, MAX_FIELD_BYTES, MAX_FIELD_NAME_BYTES, MAX_FIELDS, MAX_KIND_BYTES, MAX_TTL,
+    ParseConditionError, PublishedEvent, Test,
+};
 pub use key::{Key, KeyError, MAX_KEY_BYTES, Policy, SpaceId};
 pub use mailbox::{CountsError, DEFAULT_CONTEXT, MAX_MESSAGE_COUNT, MailboxName, MessageCounts};
 pub use node::{

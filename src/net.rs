@@ -37,3 +37,6 @@ pub use links::Links;
 pub use links_table::FoundBy;
 pub(crate) use shared::{Command, Shared};
 pub(crate) use start::start;
+
+/// Peers that can be connected at once.
+pub(crate) const MAX_CONNECTED: usize = behaviour::MAX_CONNECTIONS as usize;

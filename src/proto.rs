@@ -13,28 +13,34 @@
 //! Inside, `store` converges and knows no time; `view` decides what users see and looks at leases; `sync`
 //! decides whom to ask for what.
 
+mod backlog;
 mod config;
 mod counters;
 mod error;
 mod evaluate;
+mod events;
 mod graves;
 mod io;
 mod lease;
 mod member;
 mod replica;
+mod saved;
 mod shown;
 mod store;
 mod sync;
 mod tracks;
+mod unsaved;
 mod view;
 mod watches;
 
 pub use config::{Config, ConfigError, Limits, Merge, Preset, Timing};
 pub use counters::Counters;
-pub use error::WriteError;
+pub use error::{PublishError, WriteError};
+pub use events::SubscriptionId;
 pub use io::{Input, Now, Output, Report, RequestId};
 pub use member::{Member, Standing};
 pub use replica::{MapSummary, Replica, Write};
+pub use saved::{Changes, Facts, OriginChanges, Proof, Restored, Saved, SavedOrigin};
 pub use shown::{Change, Contribution, Explanation, Freshness, Rule, Shown};
 pub use tracks::TrackId;
 pub use watches::{WatchId, Watched};

@@ -35,4 +35,4 @@ pub use scenario::{
 };
 pub use shrink::shrink;
 pub use trace::Trace;
-pub use world::{Cause, DiskState, EPOCH_MS, Listed, Log, Logged, News, Sent, Step, World};
+pub use world::{Cause, EPOCH_MS, Listed, Log, Logged, News, Sent, Step, World};

@@ -117,7 +117,7 @@ impl<T: StateValue> Space<T> {
             .into_iter()
             .map(|(key, value)| Ok((self.kind.key(key.as_ref())?, self.kind.encode(value)?)));
         let entries = entries.collect::<Result<Vec<_>, WriteError>>()?;
-        self.shared.with(|replica, now| {
+        self.shared.write(|replica, now| {
             replica.replace_all(self.kind.scope.clone(), entries, self.source, now)
         })
     }
@@ -147,16 +147,19 @@ impl<T: StateValue> Space<T> {
     /// All keys that match, ordered by key; where each origin's own is shown apart, one for each of them,
     /// ordered by key and replica, told apart by [`Shown::origin`].
     pub fn list(&self, pattern: &Pattern) -> Vec<Shown<T>> {
-        let all = self
-            .shared
-            .with(|replica, now| replica.list(self.kind.scope.clone(), pattern, now));
+        let all = self.shared.with(|replica, now| {
+            replica.catch_up();
+            replica.list(self.kind.scope.clone(), pattern, now)
+        });
         all.iter().filter_map(|shown| self.shown(shown)).collect()
     }
 
     /// How many keys there are: as many as [`Space::list`] gives for any pattern. Costs the same however many.
     pub fn count(&self) -> usize {
-        self.shared
-            .with(|replica, _| replica.count(self.kind.scope.clone()))
+        self.shared.with(|replica, _| {
+            replica.catch_up();
+            replica.count(self.kind.scope.clone())
+        })
     }
 
     /// What this node itself says, of this source, ordered by key.
@@ -246,7 +249,7 @@ impl<T: StateValue> Space<T> {
             restate,
         };
         self.shared
-            .with(|replica, now| replica.write(entries, how, now))
+            .write(|replica, now| replica.write(entries, how, now))
     }
 
     fn shown(&self, shown: &Shown<Value>) -> Option<Shown<T>> {

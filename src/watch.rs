@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::Stream;
-use tokio::sync::watch;
 
 use crate::model::{Pattern, Value};
 use crate::net::Shared;
@@ -118,30 +117,4 @@ fn decode<T>(kind: &Kind<T>, item: Watched) -> Option<Watch<T>> {
             })
         }
     })
-}
-
-/// Tells when something about the peers changed; read [`Mesh::peers`](crate::Mesh::peers) then.
-#[derive(Debug)]
-pub struct PeerWatcher {
-    changes: watch::Receiver<u64>,
-    shared: Arc<Shared>,
-}
-
-impl PeerWatcher {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let mut changes = shared.watch_peers();
-        changes.mark_changed();
-        Self { changes, shared }
-    }
-
-    /// Resolves at once the first time, then whenever something changed since; `None` when the node has left.
-    /// Cancel safe.
-    pub async fn next(&mut self) -> Option<()> {
-        self.changes.changed().await.ok()?;
-        if self.shared.is_stopped() {
-            None
-        } else {
-            Some(())
-        }
-    }
 }

@@ -11,6 +11,8 @@
 //!    │◄─────────────────── Parts(..., more) │   repeated by cursor until the last part of each
 //!    │ Have(heads) ────────────────────────►│   where the asker is ahead: the answerer pulls in its turn
 //!    │◄────────────────────────────── Noted │
+//!    │ Events(known) ──────────────────────►│   only when events are remembered
+//!    │◄──────────────── Events(frames, more) │   original frames, repeated until there are no more
 //! ```
 //!
 //! Every message begins with a version byte. Decoding never panics, never allocates more than a constant
@@ -18,6 +20,7 @@
 //! names. Who sends what when is not known here.
 
 mod codec;
+mod events;
 mod frame;
 mod header;
 mod keys;
@@ -26,6 +29,10 @@ mod sync;
 
 pub use crate::crdt::Resume;
 pub use codec::DecodeError;
+pub use events::{
+    BatchedEvent, EventBatch, EventsWanted, KnownEvents, MAX_EVENT_FRAMES, MAX_EVENTS_BODY_BYTES,
+    MAX_KNOWN_EVENTS, RememberedFrame,
+};
 pub use frame::{Body, Frame, MAX_FRAME_BYTES};
 pub use header::{Header, Kind, SignedHeader};
 pub use keys::{Digest, Identity, KeyFileError, MeshId, MeshKey};

@@ -166,6 +166,7 @@ fn honest(n: u8) -> Vec<u8> {
         replica: id(n),
         incarnation: Incarnation(1),
         head: 0,
+        events: 0,
         frame: 1,
         up_ms: 1,
         beat_ms: 200,

@@ -1,5 +1,6 @@
 //! Replicas in virtual time: convergence, liveness and lives, with the invariants checked at every step.
 
+#[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "support/world.rs"]
 mod world;
 

@@ -79,6 +79,7 @@ fn every_file_says_what_it_shows_and_what_must_hold() {
         "lossy-30",
         "old-disk",
         "one-way",
+        "power-cut",
         "restart-with-nothing",
         "rolling-restart",
         "slow-wan",

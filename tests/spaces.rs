@@ -8,9 +8,11 @@ mod world;
 use std::collections::BTreeMap;
 
 use presence_mesh::Freshness::{Gone, Live, Stale};
-use presence_mesh::model::{Key, Scope, SpaceId, Value};
-use presence_mesh::proto::{WatchId, Watched};
-use presence_mesh::{DeviceState, Freshness, Pattern, Presence, PresenceStatus, ReplicaId, Rule};
+use presence_mesh::model::{Key, Scope, Source, SpaceId, Value};
+use presence_mesh::proto::{TrackId, WatchId, Watched};
+use presence_mesh::{
+    DeviceState, Freshness, Pattern, Presence, PresenceStatus, ReplicaId, Rule, WriteError,
+};
 use world::{World, device};
 
 fn scope(space: SpaceId, namespace: &str) -> Scope {
@@ -291,4 +293,163 @@ fn the_last_writer_wins_though_it_says_what_it_said_before() {
             assert_eq!(shown.expect("it is shown").value, json(value));
         }
     }
+}
+
+/// What was said last before a withdrawal is seen by those who watch elsewhere, though both were written in one
+/// turn, and in whichever order the two frames arrive.
+#[test]
+fn the_last_value_before_a_withdrawal_is_seen_elsewhere() {
+    let mut overtaken = 0;
+    for seed in 0..40 {
+        let mut world = World::new(2, seed);
+        // Two frames may overtake each other; no answer comes before both.
+        world.delay_ms = (10, 19);
+        world.run_for(2_500);
+        let watch = world
+            .replica_mut(1)
+            .watch(scope(SpaceId::CUSTOM, "a"), Pattern::any(), false);
+        assert_eq!(changes(&mut world, 1, watch), [""; 0]);
+        let values = [Some(json("1")), None, Some(json("2")), None];
+        let writes = values.map(|value| (custom("a", "1"), value));
+        world.write_in_one_turn(0, writes.to_vec());
+        world.run_for(500);
+        assert_eq!(
+            changes(&mut world, 1, watch),
+            ["a/1 - -> 1", "a/1 1 -> 2", "a/1 2 -> -"],
+            "seed {seed}"
+        );
+        overtaken += world.replica(1).counters().deltas_early;
+    }
+    assert!(overtaken > 10, "some frames overtook others");
+}
+
+fn track(world: &mut World, node: usize, name: &str, state: DeviceState) -> TrackId {
+    let now = world.now(node);
+    let replica = world.replica_mut(node);
+    let id = replica.track(device(name), state.into(), Source::API, now);
+    world.write(node, Vec::new()).expect("nothing is written");
+    id.expect("a write")
+}
+
+fn untrack(world: &mut World, node: usize, id: TrackId) {
+    let now = world.now(node);
+    let ended = world.replica_mut(node).untrack(id, now);
+    ended.expect("a write");
+    world.write(node, Vec::new()).expect("nothing is written");
+}
+
+#[test]
+fn tokens_on_one_key_count_and_the_newest_living_one_speaks() {
+    use DeviceState::{Busy, InUse, OnHold, Ringing};
+    let mut world = World::new(2, 9);
+    world.run_for(500);
+    let said = |world: &mut World| {
+        world.run_for(20);
+        world.shown(1, "PJSIP/1").map(|(state, _)| state)
+    };
+    let first = track(&mut world, 0, "PJSIP/1", InUse);
+    let second = track(&mut world, 0, "PJSIP/1", Ringing);
+    assert_eq!(said(&mut world), Some(Ringing));
+    let now = world.now(0);
+    let replica = world.replica_mut(0);
+    replica.retrack(first, OnHold.into(), now).expect("a write");
+    assert_eq!(said(&mut world), Some(Ringing), "the newer token speaks");
+    let third = track(&mut world, 0, "PJSIP/1", Busy);
+    untrack(&mut world, 0, second);
+    assert_eq!(said(&mut world), Some(Busy));
+    untrack(&mut world, 0, third);
+    assert_eq!(said(&mut world), Some(OnHold));
+    assert!(world.replica(0).is_tracked(&device("PJSIP/1")));
+    untrack(&mut world, 0, first);
+    assert_eq!(said(&mut world), None);
+    assert!(!world.replica(0).is_tracked(&device("PJSIP/1")));
+    untrack(&mut world, 0, first);
+    assert_eq!(world.replica(0).tracked().count(), 0);
+}
+
+/// A clock gone wrong keeps nobody from withdrawing what it said: a lamp that nobody owns would burn on.
+#[test]
+fn what_is_tracked_is_withdrawn_though_the_clock_is_off() {
+    let mut world = World::new(3, 10);
+    world.run_for(500);
+    let now = world.now(0);
+    let key = custom("calls", "1");
+    let replica = world.replica_mut(0);
+    let id = replica.track(key.clone(), json("1"), Source::API, now);
+    let id = id.expect("a write");
+    world.write(0, Vec::new()).expect("nothing is written");
+    world.run_for(100);
+    assert!(world.replica(1).get(&key, world.now(1)).is_some());
+    world.set_clock_off(0, -60_000);
+    world.run_for(30_000);
+    let refused = world.write(0, vec![(custom("calls", "2"), Some(json("2")))]);
+    assert!(
+        matches!(refused, Err(WriteError::ClockOff { .. })),
+        "{refused:?}"
+    );
+    untrack(&mut world, 0, id);
+    world.run_for(100);
+    assert_eq!(world.replica(1).get(&key, world.now(1)), None);
+}
+
+/// A server with very many keys dies. Its keys turn stale in one step for whoever reads them one by one, while
+/// lists and watchers follow slice by slice; a write amid the slices is seen like any other.
+#[test]
+fn very_many_keys_turn_in_one_step_and_are_told_in_slices() {
+    const KEYS: usize = 3_000;
+    let mut world = World::new(2, 11);
+    world.run_for(500);
+    let name = |n: usize| format!("PJSIP/{n}");
+    let all = (0..KEYS).map(|n| (device(&name(n)), Some(DeviceState::InUse.into())));
+    world.write(0, all.collect()).expect("a write");
+    world.run_for(2_000);
+    let watch = world
+        .replica_mut(1)
+        .watch(SpaceId::DEVICES, Pattern::any(), false);
+    let now = world.now(1);
+    let first = world.replica_mut(1).poll_watch(watch, now);
+    assert!(matches!(first, Some(Watched::Snapshot(all)) if all.len() == KEYS));
+
+    world.crash(0);
+    world.freeze(1);
+    world.run_for(5_000);
+    let now = world.now(1);
+    let replica = world.replica_mut(1);
+    replica.begin(presence_mesh::proto::Input::Timeout, now);
+    for n in 0..KEYS {
+        let shown = replica.get(&device(&name(n)), now).expect("it is shown");
+        assert_eq!(shown.freshness, Stale, "{n}");
+    }
+    let mut told = 0;
+    let mut slices = 0;
+    let mut own = None;
+    loop {
+        let more = replica.show_some(100);
+        slices += 1;
+        while let Some(item) = replica.poll_watch(watch, now) {
+            let Watched::Changed(change) = item else {
+                panic!("it kept up")
+            };
+            told += 1;
+            let new = change.new.as_ref().expect("nothing is withdrawn");
+            if *change.key == *name(KEYS - 1) {
+                own = Some((new.value.device_state(), new.freshness));
+            }
+        }
+        if slices == 3 {
+            let write = vec![(device(&name(KEYS - 1)), Some(DeviceState::Busy.into()))];
+            let api = presence_mesh::proto::Write {
+                source: Source::API,
+                restate: false,
+            };
+            replica.write(write, api, now).expect("a write");
+        }
+        if !more {
+            break;
+        }
+    }
+    assert!(slices >= KEYS / 100, "{slices} slices");
+    assert_eq!(told, KEYS, "each key once, the written one with its write");
+    assert_eq!(own, Some((DeviceState::Busy, Live)));
+    replica.check_invariants();
 }

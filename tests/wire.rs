@@ -9,11 +9,13 @@ use std::path::Path;
 use presence_mesh::Digest;
 use presence_mesh::crdt::{Content, Delta, Dot, Entry, Head, Hlc};
 use presence_mesh::model::{
-    DeviceState, Incarnation, Key, MessageCounts, ReplicaId, Source, SpaceId, Value,
+    DeviceState, Event, FieldValue, Incarnation, Key, MessageCounts, ReplicaId, Source, SpaceId,
+    Value,
 };
 use presence_mesh::wire::{
-    About, Alive, Answer, DecodeError, Frame, HeadInfo, Header, Identity, Kind, MAX_FRAME_BYTES,
-    MeshId, MeshKey, Part, Request, Response, Resume, Want,
+    About, Alive, Answer, BatchedEvent, DecodeError, EventBatch, EventsWanted, Frame, HeadInfo,
+    Header, Identity, Kind, KnownEvents, MAX_FRAME_BYTES, MeshId, MeshKey, Part, RememberedFrame,
+    Request, Response, Resume, Want,
 };
 use proptest::prelude::*;
 
@@ -66,6 +68,7 @@ fn header(kind: Kind) -> Header {
         replica: identity().replica(),
         incarnation: Incarnation(0x0192_0000_0000_0001),
         head: 5,
+        events: 4,
         frame: 3,
         up_ms: 12_345,
         beat_ms: 1_000,
@@ -168,6 +171,35 @@ fn parts() -> Vec<u8> {
     })
 }
 
+/// Every type of field, in two events.
+fn event_frame() -> (Frame, bytes::Bytes) {
+    let full = Event::new("call.parked")
+        .with("bits", FieldValue::Flags(5))
+        .with("blob", vec![0, 255])
+        .with("channel", "PJSIP/100")
+        .with("delta", -7)
+        .with("slot", 701u64)
+        .with("there", FieldValue::Exists)
+        .with("urgent", true);
+    let events = [full, Event::new("ping")].map(|event| BatchedEvent {
+        event: event.time_to_live(std::time::Duration::from_secs(45)),
+        at_ms: 1_767_225_600_000,
+        waited_ms: 3,
+    });
+    let batch = EventBatch::new(3, events);
+    Frame::sign_events(&identity(), mesh(), header(Kind::Events), batch)
+}
+
+fn remembered() -> Vec<u8> {
+    response(Answer::Events {
+        frames: vec![RememberedFrame {
+            age_ms: 1_500,
+            frame: event_frame().0,
+        }],
+        more: true,
+    })
+}
+
 /// Every kind of message, by the name of its file.
 fn messages() -> Vec<(&'static str, Vec<u8>)> {
     let want = Want {
@@ -202,6 +234,21 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
             Request::Heads(Some(identity().replica())).encode(),
         ),
         ("request-have", Request::Have(vec![head_info()]).encode()),
+        ("frame-events", event_frame().1.to_vec()),
+        (
+            "request-events",
+            Request::Events(EventsWanted {
+                after: Some(ReplicaId::from_public_key([1; 32])),
+                upto: Some(identity().replica()),
+                known: vec![KnownEvents {
+                    replica: identity().replica(),
+                    incarnation: Incarnation(8),
+                    next: 3,
+                    before: Some(7),
+                }],
+            })
+            .encode(),
+        ),
         ("request-pull", Request::Pull(vec![want]).encode()),
         ("response-equal", response(Answer::Equal)),
         (
@@ -213,6 +260,7 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("response-noted", response(Answer::Noted)),
         ("response-parts", parts()),
+        ("response-events", remembered()),
     ]
 }
 
@@ -260,17 +308,20 @@ fn messages_read_back() {
         panic!("not parts")
     };
     assert_eq!(parts[0].entries, entries());
+    let (frame, bytes) = event_frame();
+    assert_eq!(Frame::decode(&bytes, &mesh()), Ok(frame));
 }
 
 #[test]
 fn cut_off_messages_are_refused() {
     for (name, bytes) in messages() {
         // Lists run to the end of their message: cut between two items they are a shorter list.
-        let shortest_list = if name == "response-heads" || name == "response-parts" {
-            20
-        } else {
-            0
-        };
+        let shortest_list =
+            if ["response-heads", "response-parts", "response-events"].contains(&name) {
+                20
+            } else {
+                0
+            };
         for length in (0..bytes.len()).filter(|length| *length < 5 || *length > shortest_list) {
             assert!(
                 decode_any(name, &bytes[..length]).is_err(),
@@ -340,7 +391,7 @@ fn oversize_frames_are_refused_unread() {
 /// Lengths that promise far more than there is.
 #[test]
 fn promised_lengths_allocate_nothing() {
-    for variant in 0..4 {
+    for variant in 0..5 {
         for count in [[0xff, 0xff, 0xff, 0xff, 0x0f].as_slice(), &[0xff; 9]] {
             let bytes = [&[1, variant], count].concat();
             let _ = decode_any("request-x", &bytes);
@@ -365,7 +416,7 @@ proptest! {
 
     #[test]
     fn damaged_messages_never_panic(
-        which in 0usize..11,
+        which in 0usize..14,
         damage in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..6),
     ) {
         let (name, mut bytes) = messages().swap_remove(which);

@@ -17,6 +17,7 @@
 //! |---|---|
 //! | `message`, `body`, `eid`, `digest` | how things are written |
 //! | `transaction`, `answerer`, `publisher` | what a request is answered, what an answer asks for |
+//! | `ast_event` | nothing of the bridge: Asterisk's binary events, for those who have them |
 //! | `link` | the one socket |
 //! | `pbx` | whether the PBX is there, is dumping, has forgotten |
 //! | `desired` | what the PBX should know, from what the mesh shows |
@@ -27,6 +28,7 @@
 //! in the ledger, on disk, before it is told; from there it is taken back when nobody owns it any more.
 
 mod answerer;
+mod ast_event;
 mod body;
 mod clock;
 mod config;
@@ -55,6 +57,10 @@ use tokio::net::UdpSocket;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+pub use ast_event::{
+    AstEvent, AstEventError, AstEventMappingError, InformationElement, MAX_AST_EVENT_BYTES,
+    Payload, text_hash,
+};
 pub use body::{Body, BodyError, Package};
 pub use config::{AsteriskConfig, AsteriskError, AsteriskTiming, Password, pjsip_config};
 pub use desired::EID_ATTRIBUTE;
@@ -192,7 +198,8 @@ impl Asterisk {
             dump: Dump::default(),
             memory: Memory::default(),
             homes: BTreeSet::new(),
-            marked: false,
+            // What an earlier life left is marked, until the PBX has said it again.
+            marked: true,
             ask_at: Duration::MAX,
             ask_wait: timing.backoff,
             judge_at: now + timing.judge_after,

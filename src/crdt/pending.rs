@@ -26,6 +26,17 @@ pub struct Outcome {
 impl Pending {
     /// Applies a delta to `map` and whatever follows from it, or keeps it if fewer than `limit` are kept.
     pub fn accept(&mut self, map: &mut OriginMap, delta: Delta, limit: usize) -> Outcome {
+        let mut outcome = self.offer(map, delta, limit);
+        while let Some(next) = self.follow(map) {
+            outcome.changed.extend(next.changed);
+        }
+        outcome
+    }
+
+    /// Applies a delta to `map` alone, or keeps it if fewer than `limit` are kept. [`Pending::follow`] applies
+    /// what was waiting for it, one after another: each of them is a moment of the original, and who looks on
+    /// between them misses none.
+    pub fn offer(&mut self, map: &mut OriginMap, delta: Delta, limit: usize) -> Outcome {
         let before = (map.incarnation(), map.head());
         let mut outcome = Outcome {
             reset: delta.reset.is_some(),
@@ -39,20 +50,33 @@ impl Pending {
             }
             Accepted::Applied(changed) => outcome.changed = changed,
         }
+        assert!(
+            (map.incarnation(), map.head()) >= before,
+            "heads never go back"
+        );
+        outcome
+    }
+
+    /// Applies one delta that was kept and is not early any more.
+    pub fn follow(&mut self, map: &mut OriginMap) -> Option<Outcome> {
         while let Some(next) = self.take(map.head()) {
+            let reset = next.reset.is_some();
             match map.accept(next) {
-                Accepted::Applied(changed) => outcome.changed.extend(changed),
+                Accepted::Applied(changed) => {
+                    return Some(Outcome {
+                        changed,
+                        reset,
+                        ..Outcome::default()
+                    });
+                }
+                // Of a life that is over.
                 Accepted::Old => {}
                 Accepted::Early(_) => {
                     unreachable!("a pending range is taken only when it follows the head")
                 }
             }
         }
-        assert!(
-            (map.incarnation(), map.head()) >= before,
-            "heads never go back"
-        );
-        outcome
+        None
     }
 
     /// Forgets all of them: a new life has begun.

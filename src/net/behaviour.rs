@@ -44,7 +44,7 @@ pub(super) type Gossip =
 /// Connections that have not proved anything yet, each way; further ones are dropped.
 const MAX_PENDING_CONNECTIONS: u32 = 128;
 /// Connections in all; further ones are refused and counted. Above the thousand nodes a mesh is made for.
-const MAX_CONNECTIONS: u32 = 2_048;
+pub(crate) const MAX_CONNECTIONS: u32 = 2_048;
 /// Connections of one peer: one, a second from both having dialled, and some that are dead and not noticed
 /// yet. Never one: a dead one would then lock its peer out until it is noticed.
 const MAX_CONNECTIONS_PER_PEER: u32 = 8;

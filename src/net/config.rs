@@ -96,6 +96,12 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// Another node runs with this saved state: two must never share an identity.
+    #[error("the saved state {path} is in use: another node runs with it, stop that one first")]
+    StateInUse {
+        /// The file.
+        path: String,
+    },
     /// The network stack could not be set up.
     #[error("cannot set up the network: {0}")]
     Network(String),

@@ -7,6 +7,7 @@ mod connections;
 mod discovery;
 mod gossip;
 mod leave;
+mod ping;
 mod sync;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,8 @@ use crate::wire::{self, MeshId};
 
 /// Events of the network taken in one turn, before local work gets its own.
 const EVENTS_PER_TURN: usize = 32;
+/// Keys shown anew in one turn when very many changed at once: about a millisecond.
+const KEYS_PER_TURN: usize = 1_024;
 /// How long changes of the mesh's state may gather before they are looked at: a thousand nodes that come at
 /// once must not be read a thousand times.
 const MEMBERS_GATHER: Duration = Duration::from_millis(50);
@@ -60,6 +63,8 @@ pub(super) struct Driver {
     /// Questions of others, until the replica answers, which it does at once.
     answering: BTreeMap<RequestId, ResponseChannel<Result<wire::Response, Refused>>>,
     next_question: u64,
+    /// Users' own questions that are under way. Bounded.
+    pings: BTreeMap<OutboundRequestId, ping::Pinged>,
     /// Everything that came before has been taken in.
     read_until: Duration,
     /// When the replica's timers are due.
@@ -107,6 +112,7 @@ impl Driver {
             asked: BTreeMap::new(),
             answering: BTreeMap::new(),
             next_question: 0,
+            pings: BTreeMap::new(),
             read_until: Duration::ZERO,
             replica_due: None,
             members_due: None,
@@ -132,6 +138,7 @@ impl Driver {
                 }
                 command = self.commands.recv() => match command {
                     Some(Command::Ban(replica)) => self.ban(replica),
+                    Some(Command::Ping(answers)) => self.ping(&answers),
                     Some(Command::Leave(done)) => {
                         self.leave().await;
                         // Whoever asked may have gone away meanwhile.
@@ -164,6 +171,8 @@ impl Driver {
     fn carry_out(&mut self) {
         let (outputs, due) = self.shared.with(|replica, _| {
             let outputs: Vec<Output> = std::iter::from_fn(|| replica.poll_output()).collect();
+            // The rest has its turn after whoever waits for the replica, and after the network.
+            replica.show_some(KEYS_PER_TURN);
             (outputs, replica.poll_timeout())
         });
         self.replica_due = due;

@@ -1,17 +1,18 @@
 //! Where the driver task and the users' handles meet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::clock::Clock;
 use super::counters::NetCounters;
 use super::links_table::LinkTable;
-use crate::model::{Pattern, ReplicaId, Scope};
-use crate::proto::{Input, Now, Replica, WatchId, Watched};
+use crate::model::{EventItem, Filter, Pattern, ReplicaId, Scope};
+use crate::proto::{Input, Now, Replica, SubscriptionId, WatchId, Watched};
 
 /// Something a handle wants of the driver.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) enum Command {
     Leave(oneshot::Sender<()>),
     /// Close all connections of this replica and refuse it from now on.
     Ban(ReplicaId),
+    /// Ask every connected peer to answer, and say who did, and how long that took.
+    Ping(mpsc::Sender<(ReplicaId, Duration)>),
 }
 
 /// The replica behind one short lock, and what hangs on it.
@@ -31,6 +34,7 @@ pub(crate) struct Shared {
     /// Wakes the driver: output is queued, or an earlier timeout is due.
     driver: Notify,
     watchers: Mutex<BTreeMap<WatchId, Option<Waker>>>,
+    subscribers: Mutex<BTreeMap<SubscriptionId, Option<Waker>>>,
     /// Counts changes of what [`Shared::links`] and the replica say of peers.
     peers: watch::Sender<u64>,
     ready: watch::Sender<bool>,
@@ -38,7 +42,12 @@ pub(crate) struct Shared {
     counters: Mutex<NetCounters>,
     commands: mpsc::Sender<Command>,
     stopped: AtomicBool,
+    /// What a write waits for, if anything.
+    barrier: OnceLock<Barrier>,
 }
+
+/// Returns when all that was written is where it must be.
+pub(crate) type Barrier = Box<dyn Fn() + Send + Sync>;
 
 /// Commands waiting for the driver. It takes them between two events, so more than a few never wait; when it
 /// is full, a handle waits.
@@ -52,12 +61,14 @@ impl Shared {
             clock,
             driver: Notify::new(),
             watchers: Mutex::default(),
+            subscribers: Mutex::default(),
             peers: watch::Sender::new(0),
             ready: watch::Sender::new(false),
             links: Mutex::default(),
             counters: Mutex::default(),
             commands,
             stopped: AtomicBool::new(false),
+            barrier: OnceLock::new(),
         };
         (Arc::new(shared), receiver)
     }
@@ -65,30 +76,24 @@ impl Shared {
     /// Locks the replica, fires what is due, and runs `work`; afterwards wakes the watchers that got
     /// something, and the driver when there is something to send.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Replica, Now) -> R) -> R {
-        let (result, woken, ready, pending) = {
+        let (result, woken, woken_subscribers, ready, pending) = {
             let mut replica = lock(&self.replica);
             let now = self.clock.now();
             // A process that was paused must not show as live what ran out meanwhile.
             if replica.poll_timeout().is_some_and(|due| due <= now.mono) {
-                replica.handle(Input::Timeout, now);
+                replica.begin(Input::Timeout, now);
             }
             let result = work(&mut replica, now);
             (
                 result,
                 replica.take_woken(),
+                replica.take_woken_subscribers(),
                 replica.is_ready(),
                 replica.has_output(),
             )
         };
-        if !woken.is_empty() {
-            let mut watchers = lock(&self.watchers);
-            let wakers: Vec<Waker> = woken
-                .iter()
-                .filter_map(|id| watchers.get_mut(id).and_then(Option::take))
-                .collect();
-            drop(watchers);
-            wakers.into_iter().for_each(Waker::wake);
-        }
+        wake(&self.watchers, &woken);
+        wake(&self.subscribers, &woken_subscribers);
         if pending {
             self.driver.notify_one();
         }
@@ -97,6 +102,23 @@ impl Shared {
                 .send_if_modified(|known| !std::mem::replace(known, true));
         }
         result
+    }
+
+    /// Like [`Shared::with`], for what users write: afterwards waits for the barrier, if there is one. Never
+    /// called by the driver.
+    pub(crate) fn write<R>(&self, work: impl FnOnce(&mut Replica, Now) -> R) -> R {
+        let result = self.with(work);
+        if let Some(barrier) = self.barrier.get() {
+            barrier();
+        }
+        result
+    }
+
+    /// From now on [`Shared::write`] waits for this. Set once, before anybody writes.
+    #[cfg(feature = "persist")]
+    pub(crate) fn set_barrier(&self, barrier: Barrier) {
+        // There is one place that sets it.
+        let _ = self.barrier.set(barrier);
     }
 
     /// Resolves when [`Shared::with`] left output behind since the last call.
@@ -124,6 +146,32 @@ impl Shared {
         lock(&self.watchers).insert(id, Some(waker.clone()));
         // What came between the first look and the waker being in place would wake nobody.
         self.with(|replica, now| replica.poll_watch(id, now))
+    }
+
+    pub(crate) fn subscribe(&self, filter: Filter) -> SubscriptionId {
+        let id = self.with(|replica, now| replica.subscribe(filter, now));
+        lock(&self.subscribers).insert(id, None);
+        id
+    }
+
+    pub(crate) fn unsubscribe(&self, id: SubscriptionId) {
+        self.with(|replica, _| replica.unsubscribe(id));
+        lock(&self.subscribers).remove(&id);
+    }
+
+    /// The subscriber's next item; when there is none yet, `waker` is called once there is.
+    pub(crate) fn poll_event(
+        &self,
+        id: SubscriptionId,
+        waker: Option<&Waker>,
+    ) -> Option<EventItem> {
+        if let Some(item) = self.with(|replica, _| replica.poll_event(id)) {
+            return Some(item);
+        }
+        let waker = waker?;
+        lock(&self.subscribers).insert(id, Some(waker.clone()));
+        // As with watchers: what came in between would wake nobody.
+        self.with(|replica, _| replica.poll_event(id))
     }
 
     pub(crate) fn links(&self) -> MutexGuard<'_, LinkTable> {
@@ -166,12 +214,28 @@ impl Shared {
         self.stopped.store(true, Ordering::SeqCst);
         let watchers = std::mem::take(&mut *lock(&self.watchers));
         watchers.into_values().flatten().for_each(Waker::wake);
+        let subscribers = std::mem::take(&mut *lock(&self.subscribers));
+        subscribers.into_values().flatten().for_each(Waker::wake);
         self.peers_changed();
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
     }
+}
+
+/// Wakes whoever waits under one of these ids.
+fn wake<Id: Ord>(waiting: &Mutex<BTreeMap<Id, Option<Waker>>>, woken: &BTreeSet<Id>) {
+    if woken.is_empty() {
+        return;
+    }
+    let mut waiting = lock(waiting);
+    let wakers: Vec<Waker> = woken
+        .iter()
+        .filter_map(|id| waiting.get_mut(id).and_then(Option::take))
+        .collect();
+    drop(waiting);
+    wakers.into_iter().for_each(Waker::wake);
 }
 
 /// A panic while holding the lock is our own bug; going on with what the lock protects is still better for a

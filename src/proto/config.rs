@@ -67,6 +67,9 @@ pub struct Timing {
     pub retry: Duration,
     /// Age at which tombstones are forgotten. 2 h (chitchat's default).
     pub tombstone: Duration,
+    /// How long events are remembered for those who come late or were cut off; 0: not at all, which is the
+    /// default. Longer costs memory on every node, up to [`Limits::remembered_bytes`].
+    pub remember: Duration,
     /// A stamp this far ahead of the wall clock is held back, and a clock this far off its peers' median may
     /// not write shared keys. 5 s: above what NTP leaves, below what a person would notice (a guess).
     pub max_clock_drift: Duration,
@@ -96,6 +99,7 @@ impl Preset {
             sync: Duration::from_secs(10),
             retry: Duration::from_secs(1),
             tombstone: Duration::from_secs(2 * 3600),
+            remember: Duration::ZERO,
             max_clock_drift: Duration::from_secs(5),
         };
         match self {
@@ -192,6 +196,18 @@ pub struct Limits {
     pub outgoing_frames: usize,
     /// Changes waiting for one watcher; beyond it the watcher is told to resynchronise. 4,096.
     pub watch_queue: usize,
+    /// Events waiting for one subscriber; beyond it the oldest are dropped and the subscriber is told. 16,384:
+    /// twice what is remembered.
+    pub event_queue: usize,
+    /// Own events waiting to be put into a frame; beyond it (or 4 MiB) the oldest are dropped. 4,096.
+    pub outgoing_events: usize,
+    /// Frames of events held back because something before them is missing; beyond it the missing ones are
+    /// given up. 1,024.
+    pub held_event_frames: usize,
+    /// Events remembered, of all origins together; beyond it the oldest are forgotten. 8,192.
+    pub remembered_events: usize,
+    /// What remembered events may take, roughly, in bytes; beyond it the oldest are forgotten. 32 MiB.
+    pub remembered_bytes: usize,
 }
 
 impl Default for Limits {
@@ -205,6 +221,11 @@ impl Default for Limits {
             graves: 100_000,
             outgoing_frames: 256,
             watch_queue: 4_096,
+            event_queue: 16_384,
+            outgoing_events: 4_096,
+            held_event_frames: 1_024,
+            remembered_events: 8_192,
+            remembered_bytes: 32 * 1024 * 1024,
         }
     }
 }

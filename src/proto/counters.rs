@@ -33,6 +33,17 @@ pub struct Counters {
     pub rounds_unequal: u64,
     /// Requests that failed.
     pub requests_failed: u64,
+    /// Events published here.
+    pub events_published: u64,
+    /// Events of others taken in, each once, whether or not anybody here wanted it.
+    pub events_received: u64,
+    /// Events of others that never came.
+    pub events_lost: u64,
+    /// Frames of events sent to those who had missed them.
+    pub event_frames_served: u64,
+    /// Events dropped, by reason: `outgoing` (more were published than the network took), `expired`, `old`
+    /// (delivered already, or given up), `life` (published in an earlier life).
+    pub events_dropped: BTreeMap<&'static str, u64>,
     /// Tombstones forgotten.
     pub tombstones_collected: u64,
     /// Things refused or left out, by reason.
@@ -40,6 +51,13 @@ pub struct Counters {
 }
 
 impl Counters {
+    pub(crate) fn drop_events(&mut self, reason: &'static str, count: u64) {
+        if count > 0 {
+            let dropped = self.events_dropped.entry(reason).or_default();
+            *dropped = dropped.saturating_add(count);
+        }
+    }
+
     pub(crate) fn reject(&mut self, reason: &'static str) {
         *self.rejected.entry(reason).or_default() += 1;
     }

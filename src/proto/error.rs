@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::model::{CountsError, Incarnation, KeyError, ValueError};
+use crate::model::{CountsError, EventError, Incarnation, KeyError, ValueError};
 
 /// Why a local write was refused. Nothing was changed.
 ///
@@ -40,6 +40,28 @@ pub enum WriteError {
         /// Ours less theirs.
         ahead_ms: i64,
     },
+    /// Another process runs with this node's identity, and is younger: stop one of them.
+    #[error(
+        "another process uses this node's identity (incarnation {other}): stop one of them and restart"
+    )]
+    Fenced {
+        /// The other's incarnation.
+        other: Incarnation,
+    },
+    /// The node has left the mesh.
+    #[error("the node has left the mesh")]
+    Stopped,
+}
+
+/// Why an event was not published. Nobody gets it.
+///
+/// Publishing never fails because the network is down.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The event breaks a bound.
+    #[error("bad event")]
+    Event(#[from] EventError),
     /// Another process runs with this node's identity, and is younger: stop one of them.
     #[error(
         "another process uses this node's identity (incarnation {other}): stop one of them and restart"

@@ -53,6 +53,16 @@ impl Graves {
         }
     }
 
+    /// Where `replica` ended, if it did.
+    pub(super) fn end(&self, replica: ReplicaId) -> Option<(Incarnation, u64)> {
+        self.all.get(&replica).copied()
+    }
+
+    /// Everyone buried.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ReplicaId, (Incarnation, u64))> {
+        self.all.iter().map(|(replica, end)| (*replica, *end))
+    }
+
     /// Whether a life of `replica` ended here.
     pub(super) fn holds(&self, replica: ReplicaId, incarnation: Incarnation) -> bool {
         self.all

@@ -37,6 +37,9 @@ pub(super) struct Lease {
     /// Estimated `sent − up`, in µs, and when it was last adjusted, in ms.
     offset: Option<(i64, i64)>,
     anchored: bool,
+    /// What an earlier life of ours knew, dated by the wall clock, and nothing heard since: the least age that is
+    /// told to others, so that nobody shows as live what nobody has heard.
+    restored: Option<i64>,
     /// The origin's own beat interval.
     beat: i64,
     /// When an anchor was last asked for.
@@ -75,10 +78,42 @@ impl Lease {
             claim: None,
             offset: None,
             anchored: false,
+            restored: None,
             beat: 0,
             asked_at: None,
             standing: Standing::Suspect,
         }
+    }
+
+    /// The lease of a life that an earlier life of ours knew: last alive `age` ago. `proof`: how long ago what we
+    /// hold of it was complete, if it ever was, and where its clock stood when it was alive; `None` when that was
+    /// not proved.
+    ///
+    /// The wall clock says how long we were away, and it may be wrong: nothing is live before a fresh proof.
+    pub(super) fn restored(
+        now: i64,
+        age: i64,
+        proof: Option<(Option<i64>, i64)>,
+        beat: i64,
+        spans: &Spans,
+    ) -> Self {
+        let mut lease = Self {
+            beat,
+            ..Self::new(now)
+        };
+        let (_, gone) = lease.spans(spans);
+        match proof {
+            Some((complete_age, up)) => {
+                lease.known_at = now.saturating_sub(age);
+                lease.alive_at = Some(lease.known_at);
+                lease.complete_at = complete_age.map(|age| now.saturating_sub(age));
+                let offset = lease.known_at.saturating_sub(up).saturating_mul(1000);
+                lease.offset = Some((offset, now));
+                lease.restored = Some(gone);
+            }
+            None => lease.known_at = now.saturating_sub(age.max(gone)),
+        }
+        lease
     }
 
     /// Somebody who hands over what it said has had no sign of this life since `at`. Of a life that nothing was
@@ -127,6 +162,13 @@ impl Lease {
     /// A relay's answer starts the lease of a life we had no proof of; it never renews one.
     pub(super) fn anchor(&mut self, now: i64, asked: i64, age: i64, up: i64, own_answer: bool) {
         let alive = asked.saturating_sub(age);
+        if self.restored.is_some()
+            && !own_answer
+            && self.alive_at.is_some_and(|known| alive <= known)
+        {
+            // They have not heard of it since, either.
+            return;
+        }
         let least = alive.saturating_sub(up).saturating_mul(1000);
         // A machine that was suspended from outside lags behind its earlier offset: the proof stands above it.
         // At the first anchor, frames so far may all have been stalled: the estimate stays near the proof.
@@ -140,6 +182,7 @@ impl Lease {
             self.prove(alive);
         }
         self.anchored = true;
+        self.restored = None;
     }
 
     /// Whether an answer is needed to know how old this origin's frames are. Says so once per retry interval.
@@ -165,15 +208,27 @@ impl Lease {
 
     /// How long ago it was last alive, when that is proved.
     pub(super) fn proved_age(&self, now: i64) -> Option<i64> {
-        self.anchored.then(|| self.age(now))
+        let proved = self.anchored || self.restored.is_some();
+        proved.then(|| self.age(now))
+    }
+
+    /// What is kept for our next life besides its age: see [`Lease::restored`].
+    pub(super) fn proof(&self, now: i64) -> Option<(Option<i64>, i64)> {
+        self.proved_age(now)?;
+        let (offset, _) = self.offset?;
+        let up = self.alive_at?.saturating_sub(offset / 1000);
+        let complete = self.complete_at.map(|_| self.value_age(now));
+        Some((complete, up))
     }
 
     /// What to tell others: when it was last alive and what we hold of it complete, as far as is proved.
     pub(super) fn alive(&self, now: i64) -> Option<Alive> {
-        let complete_at = self.complete_at.filter(|_| self.anchored)?;
-        let age_ms = u64::try_from((now - complete_at).max(0)).ok()?;
+        let proved = self.anchored || self.restored.is_some();
+        let complete_at = self.complete_at.filter(|_| proved)?;
+        let told_at = complete_at.min(now.saturating_sub(self.restored.unwrap_or_default()));
+        let age_ms = u64::try_from((now - told_at).max(0)).ok()?;
         let (offset, _) = self.offset?;
-        let up_ms = u64::try_from(complete_at - offset / 1000).unwrap_or_default();
+        let up_ms = u64::try_from(told_at.saturating_sub(offset / 1000)).unwrap_or_default();
         Some(Alive { age_ms, up_ms })
     }
 
@@ -189,7 +244,7 @@ impl Lease {
         let age = self.age(now);
         if age >= gone && planted(Fault::GoneShownLive) {
             Standing::Alive
-        } else if age >= gone || (age >= stale && !self.anchored) {
+        } else if age >= gone || (age >= stale && !self.anchored && self.restored.is_none()) {
             // Heard of, and never proved to be alive: it may have died long before.
             Standing::Gone
         } else if self.value_age(now) >= stale || !self.anchored || self.complete_at.is_none() {

@@ -1,15 +1,19 @@
 //! The state machine.
 
+mod events;
 mod local;
 mod remote;
+mod save;
 mod serve;
 mod track;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::backlog::{AT_ONCE, Backlog};
 use super::config::Config;
 use super::counters::Counters;
+use super::events::Events;
 use super::graves::Graves;
 use super::io::{Input, Now, Output, Report};
 use super::lease::Spans;
@@ -18,6 +22,7 @@ use super::shown::{Contribution, Explanation, Shown};
 use super::store::{OriginIndex, OriginState, Store};
 use super::sync::Sync;
 use super::tracks::Tracks;
+use super::unsaved::Unsaved;
 use super::view::{View, mono_ms};
 use super::watches::{WatchId, Watched};
 use crate::crdt::{Entry, Hlc, HybridClock};
@@ -34,10 +39,14 @@ pub struct Replica {
     identity: Identity,
     store: Store,
     view: View,
+    backlog: Backlog,
     sync: Sync,
     graves: Graves,
     own: Own,
     tracks: Tracks,
+    /// What the next life is to find; `None` when nothing is saved.
+    unsaved: Option<Unsaved>,
+    events: Events,
     outbox: VecDeque<Output>,
     counters: Counters,
     random: Random,
@@ -79,10 +88,13 @@ impl Replica {
         let mut replica = Self {
             store: Store::new(identity.replica(), incarnation),
             view: View::new(config.mailboxes, timing.max_clock_drift, limits),
+            backlog: Backlog::default(),
             sync: Sync::new(ms(timing.retry), limits),
             graves: Graves::new(limits.graves),
             own: Own::new(HybridClock::above(config.hlc_floor), mono),
             tracks: Tracks::default(),
+            unsaved: None,
+            events: Events::new(ms(timing.remember), ms(timing.retry), limits),
             outbox: VecDeque::new(),
             counters: Counters::default(),
             spans: Spans::new(timing),
@@ -104,10 +116,21 @@ impl Replica {
 
     /// Takes in something that happened.
     pub fn handle(&mut self, input: Input, now: Now) {
-        self.advance(now);
+        self.begin(input, now);
+        self.catch_up();
+    }
+
+    /// Like [`Replica::handle`], for who must not be kept waiting: what costs most when very many keys change at
+    /// once is left to [`Replica::show_some`]. Until that is done, [`Replica::get`] and all that is asked of a
+    /// single key are right, and lists, counts and snapshots are only after [`Replica::catch_up`].
+    pub fn begin(&mut self, input: Input, now: Now) {
+        self.note_time(now);
         match input {
             Input::PeerUp { peer } => {
                 if self.sync.peer_up(peer) {
+                    if self.events.remembers() {
+                        self.sync.ask_events(peer, None);
+                    }
                     self.outbox.push_back(Output::MembersChanged);
                 }
             }
@@ -127,8 +150,36 @@ impl Replica {
         self.ask();
     }
 
-    /// Takes note of the time. What ran out meanwhile is noticed here, before anything else is looked at.
+    /// Shows at most `keys` of the keys that [`Replica::begin`] left for later. Says whether there are more.
+    pub fn show_some(&mut self, keys: usize) -> bool {
+        for _ in 0..keys {
+            let Some((index, key)) = self.backlog.next() else {
+                break;
+            };
+            self.view.refresh(&self.store, index, &key, self.now);
+        }
+        self.view.late = self.backlog.origins().collect();
+        !self.backlog.is_empty()
+    }
+
+    /// Shows all of them.
+    pub fn catch_up(&mut self) {
+        if !self.backlog.is_empty() {
+            self.show_some(usize::MAX);
+        }
+    }
+
+    /// Takes note of the time. What ran out meanwhile is noticed here, before anything else is looked at, and
+    /// shown, unless much is waiting to be shown already.
     fn advance(&mut self, now: Now) {
+        let behind = !self.backlog.is_empty();
+        self.note_time(now);
+        if !behind {
+            self.catch_up();
+        }
+    }
+
+    fn note_time(&mut self, now: Now) {
         debug_assert!(
             now.mono >= self.now.mono,
             "the monotonic clock never goes back"
@@ -145,25 +196,32 @@ impl Replica {
         self.settle_when_due(mono);
         if mono >= self.round_due {
             self.round_due = mono.saturating_add(ms(self.config.timing.sync));
-            let peers = self.sync.peers().len();
-            let chosen = if peers == 0 {
-                None
-            } else {
-                self.sync.peers().nth(self.random.below(peers))
-            };
-            if let Some(peer) = chosen {
+            if let Some(peer) = self.any_peer() {
                 self.sync.compare_with(peer);
+                if self.events.remembers() {
+                    self.sync.ask_events(peer, None);
+                }
             }
         }
         if mono >= self.gc_due {
             self.gc_due = mono + GC_MS;
             self.collect_tombstones(mono);
+            self.events.prune(mono);
         }
         self.counters.requests_failed += self.sync.give_up_overdue(mono);
         if !self.ready && mono >= self.alone_until && self.sync.peers().len() == 0 {
             self.ready = true;
         }
+        self.events_when_due(mono);
         self.beat_when_due(mono);
+    }
+
+    fn any_peer(&mut self) -> Option<ReplicaId> {
+        let peers = self.sync.peers().len();
+        if peers == 0 {
+            return None;
+        }
+        self.sync.peers().nth(self.random.below(peers))
     }
 
     /// Looks at every lease: who came to stand differently is shown differently; who has been gone for
@@ -228,16 +286,22 @@ impl Replica {
     }
 
     fn forget(&mut self, index: OriginIndex) {
+        // Its index will name another.
+        self.catch_up();
         let origin = self.store.get_mut(index);
         let keys = origin.keys();
         origin.map = crate::crdt::OriginMap::new(origin.map.incarnation());
         origin.previous = None;
         self.refresh(index, &keys);
+        self.catch_up();
         let origin = self.store.remove(index);
         let frame = origin.latest().map_or(0, |header| header.frame);
         self.graves
             .dig(origin.replica, origin.map.incarnation(), frame);
+        self.unsaved_whole(origin.replica);
+        self.unsaved_grave(origin.replica);
         self.sync.give_up(origin.replica);
+        self.events.forget(origin.replica);
         self.outbox.push_back(Output::MembersChanged);
     }
 
@@ -274,6 +338,13 @@ impl Replica {
             if key == self.store.record_key() {
                 self.read_record(index);
             }
+        }
+        if keys.len() >= AT_ONCE {
+            self.backlog.add(index, keys.to_vec());
+            self.view.late = self.backlog.origins().collect();
+            return;
+        }
+        for key in keys {
             self.view.refresh(&self.store, index, key, self.now);
         }
     }
@@ -310,7 +381,8 @@ impl Replica {
 
     /// Puts out every question that can be asked now.
     fn ask(&mut self) {
-        while let Some((to, id, request)) = self.sync.next_request(&self.store, mono_ms(self.now)) {
+        let now = mono_ms(self.now);
+        while let Some((to, id, request)) = self.sync.next_request(&self.store, &self.events, now) {
             self.outbox.push_back(Output::Request { to, id, request });
         }
     }
@@ -337,6 +409,9 @@ impl Replica {
         if self.outbox.is_empty() {
             self.publish_batch();
         }
+        if self.outbox.is_empty() {
+            self.publish_events();
+        }
         let output = self.outbox.pop_front();
         if let Some(Output::Publish { .. }) = output {
             self.own.queued_frames -= 1;
@@ -344,9 +419,9 @@ impl Replica {
         output
     }
 
-    /// Whether [`Replica::poll_output`] would return something.
+    /// Whether [`Replica::poll_output`] would return something, or [`Replica::show_some`] has something to do.
     pub fn has_output(&self) -> bool {
-        !self.outbox.is_empty() || self.has_batch()
+        !self.outbox.is_empty() || self.has_batch() || self.has_events() || !self.backlog.is_empty()
     }
 
     /// When (in [`Now::mono`]) [`Input::Timeout`] is due.
@@ -363,6 +438,7 @@ impl Replica {
             .chain(held)
             .chain(alone)
             .chain(self.sync.next_timeout(mono))
+            .chain(self.events.next_timeout())
             .min()?;
         Some(Duration::from_millis(
             u64::try_from(due).unwrap_or_default(),
@@ -407,6 +483,9 @@ impl Replica {
 
     /// A watcher's next item.
     pub fn poll_watch(&mut self, id: WatchId, now: Now) -> Option<Watched> {
+        if self.view.watches.wants_snapshot(id) {
+            self.catch_up();
+        }
         self.view.poll_watch(&self.store, id, now)
     }
 
@@ -533,6 +612,9 @@ impl Replica {
             self.own.queued_frames,
             limits.outgoing_frames,
         )?;
+        for (what, number, limit) in self.events.bounded(limits) {
+            bounded(what, number, limit)?;
+        }
         for (index, origin) in self.store.iter() {
             bounded(
                 "pending ranges",

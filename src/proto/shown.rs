@@ -33,6 +33,7 @@ impl fmt::Display for Freshness {
 
 /// What is shown of one key.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Shown<T> {
     /// The key's name.
     pub key: Arc<str>,
@@ -53,6 +54,7 @@ pub struct Shown<T> {
 
 /// What one origin says of a key.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Contribution<T> {
     /// What people call the origin; its replica id while its name is not known.
     pub node: Arc<str>,
@@ -86,6 +88,7 @@ pub struct Contribution<T> {
 
 /// A change of what is shown.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Change<T> {
     /// The key's name.
     pub key: Arc<str>,
@@ -99,6 +102,7 @@ pub struct Change<T> {
 
 /// Why a key shows what it shows.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Explanation<T> {
     /// The key's name.
     pub key: Arc<str>,

@@ -205,9 +205,21 @@ impl OriginState {
             .collect()
     }
 
-    /// Applies a delta and whatever pending ranges follow from it, or keeps it for later.
+    /// Applies a delta, or keeps it for later. What was waiting for it is applied by [`OriginState::follow`].
     pub(super) fn accept(&mut self, delta: Delta, pending_limit: usize, now: i64) -> Outcome {
-        let outcome = self.pending.accept(&mut self.map, delta, pending_limit);
+        let outcome = self.pending.offer(&mut self.map, delta, pending_limit);
+        self.note_tombstones(&outcome, now);
+        outcome
+    }
+
+    /// Applies one pending range that waits for nothing any more.
+    pub(super) fn follow(&mut self, now: i64) -> Option<Outcome> {
+        let outcome = self.pending.follow(&mut self.map)?;
+        self.note_tombstones(&outcome, now);
+        Some(outcome)
+    }
+
+    fn note_tombstones(&mut self, outcome: &Outcome, now: i64) {
         if outcome.reset && !outcome.old {
             // A reset brings tombstones of keys that were never shown here, too: nothing changed for readers.
             self.tombstones = self.map.tombstones().map(|seq| (seq, now)).collect();
@@ -218,7 +230,6 @@ impl OriginState {
                 }
             }
         }
-        outcome
     }
 }
 

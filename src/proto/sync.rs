@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smallvec::SmallVec;
 
 use super::config::Limits;
+use super::events::Events;
 use super::io::RequestId;
 use super::store::Store;
 use crate::crdt::{Delta, Entry, Head};
@@ -29,6 +30,10 @@ pub(super) struct Sync {
     out: BTreeMap<ReplicaId, Asking>,
     /// No peer that is free has anything to be asked or told.
     idle: bool,
+    /// Whom to ask for events, of origins after which.
+    events: BTreeMap<ReplicaId, Option<ReplicaId>>,
+    /// Who was asked for events last: then state has its turn.
+    events_asked: BTreeSet<ReplicaId>,
     gaps: BTreeMap<ReplicaId, Gap>,
     staged_entries: usize,
     staged_limit: usize,
@@ -77,6 +82,8 @@ pub(super) enum Asked {
     Heads(Option<ReplicaId>),
     Have,
     Pull(Vec<ReplicaId>),
+    /// Events of origins after the first and up to the second.
+    Events(Option<ReplicaId>, Option<ReplicaId>),
 }
 
 /// Something of an origin that others have and we lack.
@@ -119,6 +126,8 @@ impl Sync {
             peers: BTreeMap::new(),
             out: BTreeMap::new(),
             idle: true,
+            events: BTreeMap::new(),
+            events_asked: BTreeSet::new(),
             gaps: BTreeMap::new(),
             staged_entries: 0,
             staged_limit: limits.staged_entries,
@@ -139,6 +148,8 @@ impl Sync {
     pub(super) fn peer_down(&mut self, peer: ReplicaId) {
         self.peers.remove(&peer);
         self.out.remove(&peer);
+        self.events.remove(&peer);
+        self.events_asked.remove(&peer);
         for gap in self.gaps.values_mut() {
             gap.tellers.retain(|teller| *teller != peer);
             if gap.asked.is_some_and(|(asked, _)| asked == peer) {
@@ -181,6 +192,13 @@ impl Sync {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.heads.get_or_insert(after);
             self.idle = false;
+        }
+    }
+
+    /// Asks `peer` for remembered events of all origins, or of those after `after`.
+    pub(super) fn ask_events(&mut self, peer: ReplicaId, after: Option<ReplicaId>) {
+        if self.peers.contains_key(&peer) {
+            self.events.entry(peer).or_insert(after);
         }
     }
 
@@ -391,11 +409,14 @@ impl Sync {
     pub(super) fn next_request(
         &mut self,
         store: &Store,
+        events: &Events,
         now: i64,
     ) -> Option<(ReplicaId, RequestId, Request)> {
         let (peer, what, request) = self
-            .next_pull(store, now)
-            .or_else(|| self.next_round(store, now))?;
+            .next_events(events, true)
+            .or_else(|| self.next_pull(store, now))
+            .or_else(|| self.next_round(store, now))
+            .or_else(|| self.next_events(events, false))?;
         let id = RequestId(self.next_id);
         self.next_id += 1;
         if let Asked::Pull(origins) = &what {
@@ -403,6 +424,11 @@ impl Sync {
                 let gap = self.gaps.get_mut(origin).expect("only gaps are pulled");
                 gap.asked = Some((peer, now));
             }
+        }
+        if matches!(what, Asked::Events(..)) {
+            self.events_asked.insert(peer);
+        } else {
+            self.events_asked.remove(&peer);
         }
         let asking = Asking {
             id,
@@ -412,6 +438,23 @@ impl Sync {
         let before = self.out.insert(peer, asking);
         assert!(before.is_none(), "at most one question is out to a peer");
         Some((peer, id, request))
+    }
+
+    /// The next question for events, to a peer that is free. `in_turn`: only to one that was asked for something
+    /// else before, so that neither events nor state wait for each other.
+    fn next_events(
+        &mut self,
+        events: &Events,
+        in_turn: bool,
+    ) -> Option<(ReplicaId, Asked, Request)> {
+        let mut peers = self.events.keys().copied();
+        let peer = peers.find(|peer| {
+            let turn = !in_turn || !self.events_asked.contains(peer);
+            turn && !self.out.contains_key(peer)
+        })?;
+        let wanted = events.wanted(self.events.remove(&peer)?);
+        let asked = Asked::Events(wanted.after, wanted.upto);
+        Some((peer, asked, Request::Events(wanted)))
     }
 
     fn next_pull(&self, store: &Store, now: i64) -> Option<(ReplicaId, Asked, Request)> {
@@ -497,6 +540,7 @@ impl Sync {
             match asked {
                 Some(Asked::Root(_)) => peer.root = true,
                 Some(Asked::Heads(after)) => peer.heads = Some(after),
+                Some(Asked::Events(after, _)) => drop(self.events.insert(*id, after)),
                 // What is missing is still known to be; what it may lack it is told with the next round.
                 Some(Asked::Pull(_) | Asked::Have) | None => {}
             }

@@ -37,9 +37,13 @@ pub(super) struct View {
     /// Keys with a held-back stamp, by the wall time at which it is released.
     held: BTreeSet<(u64, Key)>,
     pub(super) watches: Watches,
+    /// Origins whose rows are behind the store: single keys are read as if they were not.
+    pub(super) late: SmallVec<[OriginIndex; 4]>,
     mailboxes: Merge,
     drift_ms: u64,
     watch_queue: usize,
+    /// No stamp that was looked at is later than this, in ms.
+    latest_ms: u64,
     /// The wall clock as of [`View::keep_time`]: every key is shown by this one.
     wall_ms: u64,
 }
@@ -66,9 +70,11 @@ impl View {
             index: Index::default(),
             held: BTreeSet::new(),
             watches: Watches::default(),
+            late: SmallVec::new(),
             mailboxes,
             drift_ms: u64::try_from(max_clock_drift.as_millis()).unwrap_or(u64::MAX),
             watch_queue: limits.watch_queue,
+            latest_ms: 0,
             wall_ms: 0,
         }
     }
@@ -88,20 +94,16 @@ impl View {
                 let row = self.rows.entry(key.clone()).or_default();
                 row.origins.push(origin);
             }
-            Some(row) => match row.origins.iter().position(|known| *known == origin) {
-                None if contributes => row.origins.push(origin),
-                Some(at) if !contributes => {
-                    row.origins.swap_remove(at);
-                }
-                _ => {}
-            },
+            Some(row) => row.note(origin, contributes),
         }
         self.show(store, key, now);
     }
 
     /// Takes note of the time, and brings keys up to date whose held-back stamps have come of age.
     pub(super) fn keep_time(&mut self, store: &Store, now: Now) {
-        let set_back = now.wall_ms.saturating_add(self.drift_ms) < self.wall_ms;
+        // However little it was: a stamp that had just come of age lies in the future again.
+        let limit_ms = now.wall_ms.saturating_add(self.drift_ms);
+        let set_back = now.wall_ms < self.wall_ms && limit_ms < self.latest_ms;
         self.wall_ms = now.wall_ms;
         while let Some((_, key)) = self
             .held
@@ -115,7 +117,7 @@ impl View {
             }
         }
         if set_back {
-            // Stamps that had come of age may lie in the future again. Rare enough to look at everything.
+            // Rare enough to look at everything.
             let shared = self
                 .rows
                 .keys()
@@ -137,7 +139,12 @@ impl View {
             .rows
             .get_mut(key)
             .expect("only keys with a row are shown");
+        for late in &self.late {
+            row.note(*late, store.get(*late).contribution(key).is_some());
+        }
         let candidates = candidates(store, &row.origins, key, now);
+        let stamps = candidates.iter().map(|one| one.entry.hlc().wall_ms());
+        self.latest_ms = stamps.fold(self.latest_ms, u64::max);
         for candidate in candidates.iter().filter(|candidate| candidate.held(&rules)) {
             let release = candidate
                 .entry
@@ -187,9 +194,8 @@ impl View {
         if is_apart(key) {
             return self.explain_apart(store, key, now);
         }
-        let row = self.rows.get(key)?;
         let rules = self.rules();
-        let candidates = candidates(store, &row.origins, key, now);
+        let candidates = candidates(store, &self.origins(key), key, now);
         let verdict = evaluate(key, &candidates, &rules)?;
         let rule = verdict.rule;
         let shown = shown(store, key, &candidates, &verdict, &rules);
@@ -202,11 +208,8 @@ impl View {
 
     /// What a write to a shared key must be above, and the held-back writes over which it is made.
     pub(super) fn write_over(&self, store: &Store, key: &Key, now: Now) -> (Hlc, Vec<Dot>) {
-        let Some(row) = self.rows.get(key) else {
-            return (Hlc::ZERO, Vec::new());
-        };
         let rules = self.rules();
-        let candidates = candidates(store, &row.origins, key, now);
+        let candidates = candidates(store, &self.origins(key), key, now);
         write_over(candidates.iter().map(|candidate| candidate.claim(&rules)))
     }
 
@@ -238,13 +241,8 @@ impl View {
         if value.is_none() || sum || key.policy() != Policy::LatestWriter {
             return false;
         }
-        let shown = self.rows.get(key).and_then(|row| {
-            evaluate(
-                key,
-                &candidates(store, &row.origins, key, now),
-                &self.rules(),
-            )
-        });
+        let candidates = candidates(store, &self.origins(key), key, now);
+        let shown = evaluate(key, &candidates, &self.rules());
         shown.is_some_and(|verdict| Some(&verdict.value) != value.as_ref())
     }
 
@@ -322,10 +320,35 @@ impl View {
         }
     }
 
+    /// Who may say something of a key.
+    fn origins(&self, key: &Key) -> SmallVec<[OriginIndex; 4]> {
+        let row = self.rows.get(key);
+        let mut origins = row.map(|row| row.origins.clone()).unwrap_or_default();
+        for late in &self.late {
+            if !origins.contains(late) {
+                origins.push(*late);
+            }
+        }
+        origins
+    }
+
     fn rules(&self) -> Rules {
         Rules {
             mailboxes: self.mailboxes,
             wall_limit_ms: self.wall_ms.saturating_add(self.drift_ms),
+        }
+    }
+}
+
+impl Row {
+    /// Takes note of whether `origin` says something.
+    fn note(&mut self, origin: OriginIndex, contributes: bool) {
+        match self.origins.iter().position(|known| *known == origin) {
+            None if contributes => self.origins.push(origin),
+            Some(at) if !contributes => {
+                self.origins.swap_remove(at);
+            }
+            _ => {}
         }
     }
 }

@@ -108,6 +108,13 @@ impl Watches {
         }
     }
 
+    /// Whether the next item is a snapshot.
+    pub(super) fn wants_snapshot(&self, id: WatchId) -> bool {
+        self.all
+            .get(&id)
+            .is_some_and(|watch| watch.state == State::Fresh)
+    }
+
     pub(super) fn next(&mut self, id: WatchId) -> Next {
         let Some(watch) = self.all.get_mut(&id) else {
             return Next::Nothing;

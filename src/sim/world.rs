@@ -32,7 +32,6 @@ use crate::wire::{Frame, Identity, MeshId, MeshKey, Request, Response};
 
 pub use clock::EPOCH_MS;
 pub use log::{Log, Logged};
-pub use node::DiskState;
 pub(super) use users::{device, mailbox};
 
 use clock::Clock;
@@ -206,6 +205,8 @@ const DECODING_NODES: usize = 16;
 const KEEP_MESSAGES_US: u64 = 300_000_000;
 /// What a message costs on the wire besides its own bytes.
 const ENVELOPE_BYTES: u32 = 64;
+/// What a process has to save is on its disk so long after, as in production.
+const SAVE_US: u64 = 1_000_000;
 /// Nodes start within this time of each other.
 const START_SPREAD_US: u64 = 200_000;
 
@@ -282,7 +283,12 @@ impl World {
             name: name.clone(),
             ..NodeFigures::default()
         });
-        self.nodes.push(Node::new(name, identity, original));
+        let mut node = Node::new(name, identity, original);
+        node.saves = self.scenario.faults.iter().any(|fault| match fault.verb {
+            Verb::Crash { node, .. } | Verb::Leave(node) | Verb::Clone(node) => node == original,
+            _ => false,
+        });
+        self.nodes.push(node);
     }
 
     /// From now on notes what a report draws.
@@ -414,6 +420,7 @@ impl World {
     ) -> Step {
         // First, while every write of this step is still to be seen in its own map.
         self.log_own(node);
+        self.save_when_due(node);
         let mut sent = Vec::new();
         while let Some(output) = self.nodes[node].up_mut().poll_output() {
             match output {
@@ -440,6 +447,13 @@ impl World {
             news: self.see(node, touched),
             sent,
             head_before,
+        }
+    }
+
+    fn save_when_due(&mut self, node: usize) {
+        let this = &mut self.nodes[node];
+        if this.saves && self.now_us - this.saved_us >= SAVE_US {
+            this.save(self.now_us);
         }
     }
 
@@ -560,7 +574,8 @@ impl World {
         self.nodes[node].down_since_us
     }
 
-    /// What a node says now of the keys it owns: what its users wrote in this life.
+    /// What a node says now of the keys it owns: what its users wrote in this life, or in an earlier one that was
+    /// saved.
     pub fn said(&self, node: usize) -> &BTreeMap<Key, Value> {
         &self.nodes[node].said
     }
@@ -573,6 +588,12 @@ impl World {
     /// How far a node's wall clock is off, in ms.
     pub fn clock_off_ms(&self, node: usize) -> i64 {
         self.nodes[node].clock.off_ms(self.now_us)
+    }
+
+    /// By how much more than it knows what a node found on its disk may be old, in ms: its wall clock went back
+    /// while it was down.
+    pub fn younger_ms(&self, node: usize) -> u64 {
+        self.nodes[node].younger_ms
     }
 
     /// What a node reported in its lives: when, and what.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::codec::{DecodeError, push, push_entries, take, take_entries};
+use super::events::EventBatch;
 use super::header::{Header, Kind, NO_BODY, SignedHeader};
 use super::keys::{Identity, MeshId};
 use crate::crdt::Delta;
@@ -29,6 +30,8 @@ pub enum Body {
     Empty,
     /// Writes of the header's origin, up to the header's head. Never a reset.
     Delta(Delta),
+    /// What the header's origin has published, up to the header's events.
+    Events(EventBatch),
 }
 
 impl Frame {
@@ -69,6 +72,28 @@ impl Frame {
         (Self { header, body }, bytes.into())
     }
 
+    /// Makes and signs a frame of events; returns it with its bytes.
+    ///
+    /// `header.kind` says that it is one, and `header.events` is the number of the last of them.
+    pub fn sign_events(
+        identity: &Identity,
+        mesh: MeshId,
+        header: Header,
+        events: EventBatch,
+    ) -> (Self, Bytes) {
+        assert_eq!(
+            (header.kind, header.events),
+            (Kind::Events, events.last()),
+            "a frame of events says so, and which is its last"
+        );
+        let hash = Sha256::digest(events.body()).into();
+        let header = SignedHeader::sign(identity, mesh, header, hash);
+        let body = Body::Events(events);
+        let frame = Self { header, body };
+        let bytes = frame.to_bytes();
+        (frame, bytes)
+    }
+
     /// Reads a frame and checks that its origin signed exactly this, for `mesh`.
     ///
     /// Costs one signature check (tens of µs): call it outside any lock.
@@ -85,6 +110,7 @@ impl Frame {
         let (header, rest) = SignedHeader::take(bytes, mesh)?;
         let body = match header.header().kind {
             Kind::Delta => Body::Delta(decode_delta(&header, rest)?),
+            Kind::Events => Body::Events(decode_events(&header, rest)?),
             Kind::Beat | Kind::Leave => {
                 super::codec::end(rest)?;
                 if header.body() != &NO_BODY {
@@ -96,9 +122,37 @@ impl Frame {
         Ok(Self { header, body })
     }
 
+    /// Its bytes, as its origin signed them.
+    pub(super) fn to_bytes(&self) -> Bytes {
+        let mut bytes = self.header.as_bytes().to_vec();
+        match &self.body {
+            Body::Empty => {}
+            Body::Events(events) => bytes.extend_from_slice(events.body()),
+            Body::Delta(delta) => {
+                push(&mut bytes, &delta.base);
+                push_entries(&mut bytes, delta.base, &delta.entries);
+            }
+        }
+        bytes.into()
+    }
+
+    /// How many bytes it takes, when it holds events.
+    pub(crate) fn events_bytes(&self) -> usize {
+        let body = match &self.body {
+            Body::Events(events) => events.body().len(),
+            Body::Empty | Body::Delta(_) => 0,
+        };
+        self.header.as_bytes().len() + body
+    }
+
     /// Its header.
     pub fn header(&self) -> &Header {
         self.header.header()
+    }
+
+    /// Its header, with its origin's signature.
+    pub(crate) fn signed(&self) -> &SignedHeader {
+        &self.header
     }
 
     /// What it carries.
@@ -110,6 +164,17 @@ impl Frame {
     pub fn into_parts(self) -> (SignedHeader, Body) {
         (self.header, self.body)
     }
+}
+
+fn decode_events(header: &SignedHeader, body: &[u8]) -> Result<EventBatch, DecodeError> {
+    if header.body() != &<[u8; 32]>::from(Sha256::digest(body)) {
+        return Err(DecodeError::Body);
+    }
+    let events = EventBatch::decode(body)?;
+    if events.last() != header.header().events {
+        return Err(DecodeError::Malformed("events"));
+    }
+    Ok(events)
 }
 
 fn decode_delta(header: &SignedHeader, body: &[u8]) -> Result<Delta, DecodeError> {

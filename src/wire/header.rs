@@ -19,6 +19,8 @@ pub enum Kind {
     Beat,
     /// The origin leaves, with this final head; no body. Nothing of this incarnation renews its lease afterwards.
     Leave,
+    /// Events of the origin; the body is an [`EventBatch`](super::EventBatch) up to the header's events.
+    Events,
 }
 
 /// What an origin says of itself in every frame, signed.
@@ -32,6 +34,8 @@ pub struct Header {
     pub incarnation: Incarnation,
     /// Its own head (shard 0) when it signed.
     pub head: u64,
+    /// The number of the latest event that it has put into a frame, this one included; 0 for none.
+    pub events: u64,
     /// Counts its frames from 1; makes two idle beats different bytes, and tells newer from older.
     pub frame: u64,
     /// Its monotonic clock: ms since its start, time asleep included.
@@ -61,6 +65,7 @@ struct HeaderBytes {
     replica: ReplicaId,
     incarnation: Incarnation,
     head: u64,
+    events: u64,
     frame: u64,
     up_ms: u64,
     beat_ms: u32,
@@ -97,6 +102,7 @@ impl SignedHeader {
             replica: header.replica,
             incarnation: header.incarnation,
             head: header.head,
+            events: header.events,
             frame: header.frame,
             up_ms: header.up_ms,
             beat_ms: header.beat_ms,
@@ -133,7 +139,10 @@ impl SignedHeader {
         if record.mesh != mesh.0 {
             return Err(DecodeError::Mesh);
         }
-        if record.head > MAX_SEQ || record.settled.is_some_and(|settled| settled > record.head) {
+        if record.head > MAX_SEQ
+            || record.events > MAX_SEQ
+            || record.settled.is_some_and(|settled| settled > record.head)
+        {
             return Err(DecodeError::Malformed("a header"));
         }
         if !verify(
@@ -147,6 +156,7 @@ impl SignedHeader {
             replica: record.replica,
             incarnation: record.incarnation,
             head: record.head,
+            events: record.events,
             frame: record.frame,
             up_ms: record.up_ms,
             beat_ms: record.beat_ms,
@@ -162,6 +172,16 @@ impl SignedHeader {
             },
             rest,
         ))
+    }
+
+    /// Reads a signed header by itself, and checks it like one in a message.
+    ///
+    /// # Errors
+    /// When the bytes make no sense, belong to another mesh, or were not signed by the replica they name.
+    pub fn decode(bytes: &[u8], mesh: &MeshId) -> Result<Self, DecodeError> {
+        let (header, rest) = Self::take(bytes, mesh)?;
+        super::codec::end(rest)?;
+        Ok(header)
     }
 
     /// What was signed.

@@ -87,6 +87,11 @@ impl MeshId {
                 .expect("half of 32 bytes"),
         )
     }
+
+    /// Its 16 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
 }
 
 impl fmt::Debug for MeshId {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::WIRE_VERSION;
 use super::codec::{DecodeError, end, open, push, take};
+use super::events::{EventsWanted, MAX_KNOWN_EVENTS, RememberedFrame};
 use super::keys::{Digest, MeshId};
 use super::part::Part;
 use crate::crdt::{Head, MAX_SEQ, Resume};
@@ -28,6 +29,8 @@ pub enum Request {
     Have(Vec<HeadInfo>),
     /// Send me what I lack. Answered by [`Answer::Parts`].
     Pull(Vec<Want>),
+    /// What do you remember of events that I lack? Answered by [`Answer::Events`].
+    Events(EventsWanted),
 }
 
 /// What the other answers, and what it says of itself.
@@ -70,6 +73,13 @@ pub enum Answer {
         /// In the order of the wants.
         parts: Vec<Part>,
         /// Whether wants were left unanswered for lack of room: ask again.
+        more: bool,
+    },
+    /// What is remembered of what was asked for, as far as it fits.
+    Events {
+        /// Ordered by origin, and those of one origin by their numbers.
+        frames: Vec<RememberedFrame>,
+        /// Whether some were left out for lack of room: ask again.
         more: bool,
     },
 }
@@ -119,6 +129,7 @@ enum RequestBytes {
     Heads(Option<ReplicaId>),
     Have(Vec<HeadInfo>),
     Pull(Vec<Want>),
+    Events(EventsWanted),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -127,6 +138,7 @@ enum AnswerTag {
     Heads { more: bool },
     Noted,
     Parts { more: bool },
+    Events { more: bool },
 }
 
 impl Request {
@@ -137,6 +149,7 @@ impl Request {
             Self::Heads(after) => RequestBytes::Heads(*after),
             Self::Have(heads) => RequestBytes::Have(heads.clone()),
             Self::Pull(wants) => RequestBytes::Pull(wants.clone()),
+            Self::Events(wanted) => RequestBytes::Events(wanted.clone()),
         };
         let mut bytes = vec![WIRE_VERSION];
         push(&mut bytes, &record);
@@ -164,6 +177,12 @@ impl Request {
                 }
                 Self::Pull(wants)
             }
+            RequestBytes::Events(wanted) => {
+                if wanted.known.len() > MAX_KNOWN_EVENTS {
+                    return Err(DecodeError::Malformed("wanted events"));
+                }
+                Self::Events(wanted)
+            }
         })
     }
 }
@@ -183,6 +202,10 @@ impl Response {
             Answer::Parts { parts, more } => {
                 push(&mut bytes, &AnswerTag::Parts { more: *more });
                 parts.iter().for_each(|part| part.push(&mut bytes));
+            }
+            Answer::Events { frames, more } => {
+                push(&mut bytes, &AnswerTag::Events { more: *more });
+                frames.iter().for_each(|frame| frame.push(&mut bytes));
             }
         }
         assert!(bytes.len() <= MAX_SYNC_BYTES, "responses are made to fit");
@@ -219,6 +242,15 @@ impl Response {
                     rest = after;
                 }
                 Answer::Parts { parts, more }
+            }
+            AnswerTag::Events { more } => {
+                let mut frames = Vec::new();
+                while !rest.is_empty() {
+                    let (frame, after) = RememberedFrame::take(rest, mesh)?;
+                    frames.push(frame);
+                    rest = after;
+                }
+                Answer::Events { frames, more }
             }
         };
         end(rest)?;

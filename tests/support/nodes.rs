@@ -1,5 +1,7 @@
 //! Real nodes in this process, over loopback, and waiting for what they do.
 
+#![allow(dead_code, reason = "each test binary uses a part")]
+
 use std::time::{Duration, Instant};
 
 use presence_mesh::{DeviceState, Identity, Mesh, MeshBuilder, MeshKey, Peer, Preset, ReplicaId};

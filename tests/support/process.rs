@@ -160,6 +160,10 @@ impl Node {
         node
     }
 
+    pub fn process(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
+
     /// As a power cut would.
     pub fn kill(&mut self) {
         self.child.kill().expect("a child of ours");
@@ -168,8 +172,7 @@ impl Node {
 
     /// SIGTERM; the exit code.
     pub fn terminate(&mut self) -> Option<i32> {
-        let process = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(process, rustix::process::Signal::TERM)
+        rustix::process::kill_process(self.process(), rustix::process::Signal::TERM)
             .expect("a child of ours");
         wait_for("the end of the process", PATIENCE, || {
             self.child.try_wait().expect("a child of ours")

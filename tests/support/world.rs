@@ -56,6 +56,8 @@ pub struct World {
     sequence: u64,
     random: u64,
     cuts: BTreeSet<(usize, usize)>,
+    /// Nodes that do nothing, and what waits for them.
+    frozen: BTreeMap<usize, Vec<Event>>,
     pub loss_percent: u64,
     pub delay_ms: (u64, u64),
     pub timing: Timing,
@@ -90,6 +92,7 @@ impl World {
             sequence: 0,
             random: seed,
             cuts: BTreeSet::new(),
+            frozen: BTreeMap::new(),
             loss_percent: 0,
             delay_ms: (1, 5),
             timing: Preset::Lan.timing(),
@@ -161,10 +164,30 @@ impl World {
         self.queue.retain(|_, (to, _)| *to != node);
     }
 
-    pub fn leave(&mut self, node: usize) {
+    /// Stops a node as a hypervisor does: its clock goes on, it does nothing, and what is sent to it waits.
+    pub fn freeze(&mut self, node: usize) {
+        self.frozen.entry(node).or_default();
+    }
+
+    pub fn thaw(&mut self, node: usize) {
+        for event in self.frozen.remove(&node).unwrap_or_default() {
+            self.deliver(node, event);
+        }
+    }
+
+    /// Writes one after another before anything is sent.
+    pub fn write_in_one_turn(&mut self, node: usize, writes: Vec<(Key, Option<Value>)>) {
         let now = self.now(node);
-        self.replica_mut(node).leave(now);
+        for write in writes {
+            let written = self.replica_mut(node).write(vec![write], API, now);
+            written.expect("a write");
+            self.note_truth(node);
+        }
         self.settle_outputs(node);
+    }
+
+    pub fn leave(&mut self, node: usize) {
+        self.with(node, Replica::leave);
     }
 
     pub fn cut(&mut self, a: usize, b: usize) {
@@ -237,8 +260,13 @@ impl World {
         entries: Vec<(Key, Option<Value>)>,
         how: Write,
     ) -> Result<usize, presence_mesh::WriteError> {
+        self.with(node, |replica, now| replica.write(entries, how, now))
+    }
+
+    /// Has a replica do something, and carries out what it wants done.
+    pub fn with<R>(&mut self, node: usize, work: impl FnOnce(&mut Replica, Now) -> R) -> R {
         let now = self.now(node);
-        let result = self.replica_mut(node).write(entries, how, now);
+        let result = work(self.replica_mut(node), now);
         self.settle_outputs(node);
         result
     }
@@ -328,7 +356,8 @@ impl World {
     pub fn run_for(&mut self, span_ms: u64) {
         let end = self.now_ms + span_ms;
         loop {
-            let timeouts = self.up().into_iter().filter_map(|node| {
+            let awake = |node: &usize| !self.frozen.contains_key(node);
+            let timeouts = self.up().into_iter().filter(awake).filter_map(|node| {
                 let due = self.replica(node).poll_timeout()?;
                 let due_ms = u64::try_from(due.as_millis()).expect("a short test")
                     + self.nodes[node].started_ms;
@@ -356,6 +385,10 @@ impl World {
 
     fn deliver(&mut self, to: usize, event: Event) {
         if self.nodes[to].replica.is_none() {
+            return;
+        }
+        if let Some(waiting) = self.frozen.get_mut(&to) {
+            waiting.push(event);
             return;
         }
         match event {
@@ -401,7 +434,7 @@ impl World {
         self.settle_outputs(node);
     }
 
-    fn settle_outputs(&mut self, node: usize) {
+    fn note_truth(&mut self, node: usize) {
         let own = self
             .replica(node)
             .maps()
@@ -410,6 +443,10 @@ impl World {
             .expect("itself");
         self.truth
             .insert((own.replica, own.incarnation, own.head), own.hash);
+    }
+
+    fn settle_outputs(&mut self, node: usize) {
+        self.note_truth(node);
         while let Some(output) = self.replica_mut(node).poll_output() {
             match output {
                 Output::Publish { frame } => {

@@ -1,10 +1,12 @@
 //! The JSON of the HTTP API: written by the server, read by the client commands.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use presence_mesh::{
-    Contribution, DeviceState, Explanation, FoundBy, Freshness, Mesh, Peer, Shown, Standing, Status,
+    Contribution, DeviceState, Explanation, FieldValue, FoundBy, Freshness, Gap, Mesh, Peer,
+    PublishedEvent, Shown, SpaceId, Standing, Status,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +22,18 @@ pub struct DeviceFields {
 impl From<DeviceState> for DeviceFields {
     fn from(state: DeviceState) -> Self {
         Self { state }
+    }
+}
+
+/// The field of a custom value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CustomFields {
+    pub value: serde_json::Value,
+}
+
+impl From<serde_json::Value> for CustomFields {
+    fn from(value: serde_json::Value) -> Self {
+        Self { value }
     }
 }
 
@@ -56,7 +70,7 @@ pub struct Explained<V> {
     pub freshness: Freshness,
     pub age_ms: u64,
     pub changed_at: String,
-    /// One word: `single`, `aggregate`, `latest-writer`, `sum`, `all-gone`.
+    /// One word: `single`, `aggregate`, `latest-writer`, `sum`, `per-origin`, `all-gone`.
     pub rule: String,
     /// The rule as a sentence.
     pub why: String,
@@ -143,6 +157,17 @@ pub struct PeerObject {
     pub entries: usize,
 }
 
+/// Whether a node answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PongObject {
+    pub node: String,
+    pub replica: ReplicaIdText,
+    /// Null when it did not.
+    pub rtt_ms: Option<f64>,
+    pub connected: bool,
+    pub standing: Standing,
+}
+
 /// `/livez` and `/readyz`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -159,6 +184,41 @@ pub struct ProblemObject {
     pub title: String,
     pub status: u16,
     pub detail: String,
+}
+
+/// An event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventObject {
+    pub kind: String,
+    pub node: String,
+    pub replica: ReplicaIdText,
+    /// Counts the events of one life of its node.
+    pub seq: u64,
+    pub at: String,
+    pub fields: BTreeMap<String, FieldValue>,
+    /// With its replica and seq it names the event for ever.
+    #[serde(default)]
+    pub incarnation: String,
+}
+
+/// Events that were missed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GapObject {
+    /// `lost`: they never arrived; `slow`: this reader did not take them in time.
+    pub reason: String,
+    pub missed: u64,
+    /// For `lost`: whose they are, and the first and the last seq missing.
+    #[serde(flatten)]
+    pub lost: Option<LostObject>,
+}
+
+/// Which events never arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostObject {
+    pub node: String,
+    pub replica: ReplicaIdText,
+    pub first: u64,
+    pub last: u64,
 }
 
 /// A replica id, always written out.
@@ -238,14 +298,81 @@ impl<V> ExplainedPart<V> {
     }
 }
 
+impl EventObject {
+    pub fn new(event: &PublishedEvent) -> Self {
+        Self {
+            kind: event.kind().to_owned(),
+            node: event.node.to_string(),
+            replica: event.replica.to_string(),
+            seq: event.seq,
+            at: rfc3339(
+                SystemTime::UNIX_EPOCH
+                    .checked_add(Duration::from_millis(event.at_ms))
+                    .unwrap_or(SystemTime::UNIX_EPOCH),
+            ),
+            fields: event.fields().clone(),
+            incarnation: event.incarnation.to_string(),
+        }
+    }
+}
+
+impl GapObject {
+    /// `None` for a kind of gap that this version cannot tell.
+    pub fn new(gap: &Gap) -> Option<Self> {
+        match gap {
+            Gap::Lost {
+                replica,
+                node,
+                first,
+                last,
+                ..
+            } => Some(Self {
+                reason: "lost".to_owned(),
+                missed: last - first + 1,
+                lost: Some(LostObject {
+                    node: node.to_string(),
+                    replica: replica.to_string(),
+                    first: *first,
+                    last: *last,
+                }),
+            }),
+            Gap::Slow { dropped } => Some(Self {
+                reason: "slow".to_owned(),
+                missed: *dropped,
+                lost: None,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// As a person reads it.
+impl fmt::Display for GapObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.lost {
+            Some(lost) => write!(
+                f,
+                "gap: {} events of {} were missed",
+                self.missed, lost.node
+            ),
+            None => write!(
+                f,
+                "gap: {} events came faster than they were read",
+                self.missed
+            ),
+        }
+    }
+}
+
 impl NodeStatus {
     pub fn new(status: Status) -> Self {
         let count = |space| status.entries.get(&space).copied().unwrap_or_default();
         Self {
             entries: Entries {
-                device: count(presence_mesh::SpaceId::DEVICES),
-                mailbox: count(presence_mesh::SpaceId::MAILBOXES),
-                ..Entries::default()
+                device: count(SpaceId::DEVICES),
+                mailbox: count(SpaceId::MAILBOXES),
+                presence: count(SpaceId::PRESENCE),
+                custom: count(SpaceId::CUSTOM) + count(SpaceId::CUSTOM_PER_ORIGIN),
             },
             mesh: status.mesh,
             node: status.node,
@@ -282,6 +409,21 @@ impl PeerObject {
             clock_skew_ms: peer.clock_skew_ms,
             entries: peer.entries,
         }
+    }
+}
+
+impl PongObject {
+    /// Asks all other nodes.
+    pub async fn all(mesh: &Mesh) -> Vec<Self> {
+        let to_us = |rtt: Duration| (rtt.as_secs_f64() * 1e6).round() / 1e3;
+        let pongs = mesh.ping().await.into_iter().map(|pong| Self {
+            node: pong.node,
+            replica: pong.replica.to_string(),
+            rtt_ms: pong.rtt.map(to_us),
+            connected: pong.connected,
+            standing: pong.standing,
+        });
+        pongs.collect()
     }
 }
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use presence_mesh::DeviceState;
+use presence_mesh::{DeviceState, FieldValue, PresenceStatus};
 
-use crate::{address, settings, span};
+use crate::{address, exit, settings, span};
 
 /// Shares the lamps and message counts of phone servers, without a coordinator.
 #[derive(Debug, Parser)]
@@ -38,22 +38,31 @@ pub enum Command {
     Init(InitArgs),
     /// Run a node
     Run(Box<RunArgs>),
-    /// Say what this node knows of a device or a mailbox
+    /// Say what this node knows of a device, a mailbox, a person, or anything
     Set(SetArgs),
-    /// Withdraw what this node said of a device or a mailbox
+    /// Withdraw what this node said
     Clear(ClearArgs),
     /// List devices
     Devices(ListArgs),
     /// List mailboxes
     Mailboxes(ListArgs),
+    /// List who says to be reachable
+    Presence(ListArgs),
+    /// List the custom values of a namespace
+    Custom(CustomArgs),
     /// Follow changes until stopped
     Watch(WatchArgs),
-    /// Tell why a device or a mailbox shows what it shows
+    /// Publish an event, or follow them
+    #[command(subcommand)]
+    Events(EventsCommand),
+    /// Tell why a key shows what it shows
     Explain(ExplainArgs),
     /// Tell how the node is doing; exit code 3 when it is not ready
     Status(ReadArgs),
     /// List the other nodes
     Peers(ReadArgs),
+    /// Ask every node to answer, and tell who did and how quickly
+    Ping(ReadArgs),
     /// Run simulations of network partitions, and replay what went wrong
     #[command(subcommand)]
     Sim(SimCommand),
@@ -101,8 +110,17 @@ pub struct ListArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example: presence-mesh custom queues 'sales*'")]
+pub struct CustomArgs {
+    /// The namespace
+    pub namespace: String,
+    #[command(flatten)]
+    pub list: ListArgs,
+}
+
+#[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  presence-mesh watch\n  presence-mesh watch --space mailbox '100@*' --json\n\n\
+    after_help = "Examples:\n  presence-mesh watch\n  presence-mesh watch --space mailbox '100@*' --json\n  presence-mesh watch --space custom --namespace queues\n\n\
                   With --json each line is {\"event\":\"snapshot\"|\"change\",\"space\",\"key\",\"old\",\"new\"}: first what there is,\n\
                   one line a key, then what changes. Exits with 3 when the node no longer answers."
 )]
@@ -110,16 +128,86 @@ pub struct WatchArgs {
     /// What to follow
     #[arg(long, value_enum, default_value_t = SpaceName::Device)]
     pub space: SpaceName,
+    /// Which custom values to follow
+    #[arg(long, value_name = "NAME", required_if_eq("space", "custom"))]
+    pub namespace: Option<String>,
     /// A glob: * is any run of characters, ? is one
     pub pattern: Option<String>,
     #[command(flatten)]
     pub read: ReadArgs,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum EventsCommand {
+    /// Tell all nodes that something happened
+    #[command(
+        after_help = "Example: presence-mesh events publish call.parked --field slot=701 --field caller=PJSIP/100"
+    )]
+    Publish(EventsPublishArgs),
+    /// Follow events until stopped
+    #[command(after_help = EVENTS_HELP)]
+    Subscribe(EventsSubscribeArgs),
+}
+
+const EVENTS_HELP: &str = "\
+Examples:
+  presence-mesh events subscribe --kind 'call.*' --where 'slot >= 700' --where 'caller ^= PJSIP/'
+  presence-mesh events subscribe --json
+
+With --json each line is an event, {\"kind\",\"node\",\"replica\",\"seq\",\"at\",\"fields\",\"incarnation\"}, or
+{\"gap\":{\"reason\",\"missed\",…}} where some were missed. Exits with 3 when the node no longer answers.";
+
+#[derive(Debug, Args)]
+pub struct EventsPublishArgs {
+    /// What kind of event, such as call.parked
+    pub kind: String,
+    /// NAME=VALUE; an integer if VALUE is one, else a text; may be repeated
+    #[arg(long = "field", value_name = "NAME=VALUE", value_parser = field)]
+    pub fields: Vec<(String, FieldValue)>,
+    /// For how long it is worth delivering, such as 45s [default: 60s, or as long as the node remembers events]
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+    pub ttl: Option<Duration>,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[derive(Debug, Args)]
+pub struct EventsSubscribeArgs {
+    /// Only kinds that match this glob: * is any run of characters, ? is one
+    #[arg(long, value_name = "GLOB")]
+    pub kind: Option<String>,
+    /// Only events of which this holds; OP is one of = != >= <= ^= (begins with); may be repeated, all must hold
+    #[arg(long = "where", value_name = "NAME OP VALUE", value_parser = condition)]
+    pub conditions: Vec<String>,
+    /// Also what was published before, as far as the node remembers it
+    #[arg(long)]
+    pub remembered: bool,
+    #[command(flatten)]
+    pub read: ReadArgs,
+}
+
+/// Reads `slot=701`.
+fn field(text: &str) -> Result<(String, FieldValue), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("expected NAME=VALUE, as in slot=701")?;
+    Ok((name.to_owned(), FieldValue::from_text(value)))
+}
+
+/// Lets through what the node will take.
+fn condition(text: &str) -> Result<String, String> {
+    let parsed = text.parse::<presence_mesh::Condition>();
+    parsed
+        .map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SpaceName {
     Device,
     Mailbox,
+    Presence,
+    Custom,
 }
 
 impl SpaceName {
@@ -127,24 +215,54 @@ impl SpaceName {
         match self {
             Self::Device => "device",
             Self::Mailbox => "mailbox",
+            Self::Presence => "presence",
+            Self::Custom => "custom",
+        }
+    }
+}
+
+/// Which key is meant.
+#[derive(Debug, Args)]
+pub struct KeyArgs {
+    pub space: SpaceName,
+    /// The key; of a custom value, its namespace and its key
+    #[arg(required = true, num_args = 1..=2, value_names = ["KEY"], allow_hyphen_values = false)]
+    pub names: Vec<String>,
+}
+
+impl KeyArgs {
+    /// The namespace, and the key.
+    pub fn parts(&self) -> anyhow::Result<(Option<&str>, &str)> {
+        match (self.space, self.names.as_slice()) {
+            (SpaceName::Custom, [namespace, key]) => Ok((Some(namespace), key)),
+            (SpaceName::Custom, _) => Err(exit::usage(
+                "a custom value is named by its namespace and its key",
+            )),
+            (_, [key]) => Ok((None, key)),
+            (space, _) => Err(exit::usage(format!(
+                "one key is expected after {}",
+                space.as_str()
+            ))),
         }
     }
 }
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  presence-mesh explain device PJSIP/100\n  presence-mesh explain mailbox 100 --json"
+    after_help = "Examples:\n  presence-mesh explain device PJSIP/100\n  presence-mesh explain mailbox 100 --json\n  presence-mesh explain custom queues sales"
 )]
 pub struct ExplainArgs {
-    pub space: SpaceName,
-    pub key: String,
+    #[command(flatten)]
+    pub key: KeyArgs,
     #[command(flatten)]
     pub read: ReadArgs,
 }
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  presence-mesh set device Custom:night INUSE\n  presence-mesh set mailbox 100 3 1"
+    after_help = "Examples:\n  presence-mesh set device Custom:night INUSE\n  presence-mesh set mailbox 100 3 1\n  \
+                  presence-mesh set presence alice dnd --message 'in a meeting'\n  \
+                  presence-mesh set custom queues sales '{\"waiting\":3}'"
 )]
 pub struct SetArgs {
     #[command(subcommand)]
@@ -181,15 +299,46 @@ pub enum SetWhat {
         #[command(flatten)]
         target: Target,
     },
+    /// Say whether somebody can be reached
+    #[command(
+        after_help = "Example: presence-mesh set presence alice away --message 'back at two'"
+    )]
+    Presence {
+        /// Who
+        id: String,
+        /// not_set unavailable available away xa chat dnd, in any case
+        status: PresenceStatus,
+        /// A finer word for the status
+        #[arg(long, value_name = "S", default_value = "")]
+        subtype: String,
+        /// Words for people
+        #[arg(long, value_name = "M", default_value = "")]
+        message: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Say anything, as JSON
+    #[command(after_help = "Example: presence-mesh set custom queues sales '{\"waiting\":3}'")]
+    Custom {
+        /// Such as queues: 1 to 64 bytes, no slash
+        namespace: String,
+        /// The key within it
+        key: String,
+        /// Any JSON of up to 4096 bytes; a text is in quotes
+        #[arg(value_name = "JSON", allow_hyphen_values = true)]
+        value: String,
+        #[command(flatten)]
+        target: Target,
+    },
 }
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example: presence-mesh clear device Custom:night\n\nClearing what is not there succeeds. Other nodes' words stay."
+    after_help = "Examples:\n  presence-mesh clear custom queues sales\n  presence-mesh clear device Custom:night\n\nClearing what is not there succeeds. Other nodes' words stay."
 )]
 pub struct ClearArgs {
-    pub space: SpaceName,
-    pub key: String,
+    #[command(flatten)]
+    pub key: KeyArgs,
     #[command(flatten)]
     pub target: Target,
 }
@@ -245,6 +394,9 @@ pub struct RunArgs {
     /// Where the HTTP API listens [default: 127.0.0.1:4780]
     #[arg(long, value_name = "ADDR|off")]
     pub http: Option<String>,
+    /// How long events are remembered for those who missed them, such as 60s [default: 0s, not at all]
+    #[arg(long, value_name = "SPAN")]
+    pub remember: Option<String>,
     #[command(flatten)]
     pub asterisk: AsteriskArgs,
 }

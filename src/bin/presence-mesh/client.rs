@@ -1,6 +1,7 @@
 //! The commands that ask a running node.
 
 mod connection;
+mod events;
 mod read;
 mod watch;
 
@@ -9,9 +10,11 @@ use serde_json::json;
 
 use crate::api::PREFIX;
 use crate::cli::{ClearArgs, SetArgs, SetWhat, SpaceName};
+use crate::exit;
 use connection::Connection;
 
-pub use read::{devices, explain, mailboxes, peers, status};
+pub use events::events;
+pub use read::{custom, devices, explain, mailboxes, peers, ping, presence, status};
 pub use watch::watch;
 
 /// What RFC 3986 lets stand as it is.
@@ -26,7 +29,7 @@ pub fn set(args: &SetArgs) -> anyhow::Result<()> {
     let (target, path, body) = match &args.what {
         SetWhat::Device { key, state, target } => (
             target,
-            key_path(SpaceName::Device, key),
+            key_path(SpaceName::Device, None, key),
             json!({ "state": state.as_str() }),
         ),
         SetWhat::Mailbox {
@@ -38,7 +41,31 @@ pub fn set(args: &SetArgs) -> anyhow::Result<()> {
             target,
         } => {
             let body = json!({ "new": new, "old": old, "urgent_new": urgent_new, "urgent_old": urgent_old });
-            (target, key_path(SpaceName::Mailbox, mailbox), body)
+            (target, key_path(SpaceName::Mailbox, None, mailbox), body)
+        }
+        SetWhat::Presence {
+            id,
+            status,
+            subtype,
+            message,
+            target,
+        } => {
+            let body = json!({ "status": status.as_str(), "subtype": subtype, "message": message });
+            (target, key_path(SpaceName::Presence, None, id), body)
+        }
+        SetWhat::Custom {
+            namespace,
+            key,
+            value,
+            target,
+        } => {
+            let body = serde_json::from_str(value)
+                .map_err(|error| exit::usage(format!("{value:?} is no JSON: {error}")))?;
+            (
+                target,
+                key_path(SpaceName::Custom, Some(namespace), key),
+                body,
+            )
         }
     };
     Connection::new(&target.address).put(&path, &body.to_string())
@@ -46,16 +73,28 @@ pub fn set(args: &SetArgs) -> anyhow::Result<()> {
 
 /// `clear`: this node's contribution withdrawn.
 pub fn clear(args: &ClearArgs) -> anyhow::Result<()> {
-    Connection::new(&args.target.address).delete(&key_path(args.space, &args.key))
+    let (namespace, key) = args.key.parts()?;
+    let path = key_path(args.key.space, namespace, key);
+    Connection::new(&args.target.address).delete(&path)
 }
 
 /// Where a key is read and written.
-fn key_path(space: SpaceName, key: &str) -> String {
+fn key_path(space: SpaceName, namespace: Option<&str>, key: &str) -> String {
     let plural = match space {
         SpaceName::Device => "devices",
         SpaceName::Mailbox => "mailboxes",
+        SpaceName::Presence => "presence",
+        SpaceName::Custom => "custom",
     };
-    format!("{PREFIX}/{plural}/{}", escape(key))
+    format!("{PREFIX}/{plural}/{}", names_path(namespace, key))
+}
+
+/// A key within its space, as paths name it.
+fn names_path(namespace: Option<&str>, key: &str) -> String {
+    match namespace {
+        Some(namespace) => format!("{}/{}", escape(namespace), escape(key)),
+        None => escape(key),
+    }
 }
 
 fn escape(text: &str) -> String {
@@ -69,12 +108,16 @@ mod tests {
     #[test]
     fn keys_travel_whole() {
         assert_eq!(
-            key_path(SpaceName::Device, "PJSIP/100"),
+            key_path(SpaceName::Device, None, "PJSIP/100"),
             "/api/v1/devices/PJSIP%2F100"
         );
         assert_eq!(
-            key_path(SpaceName::Mailbox, "100@default"),
+            key_path(SpaceName::Mailbox, None, "100@default"),
             "/api/v1/mailboxes/100%40default"
+        );
+        assert_eq!(
+            key_path(SpaceName::Custom, Some("a b"), "c/d"),
+            "/api/v1/custom/a%20b/c%2Fd"
         );
         assert_eq!(escape("a b%é?#"), "a%20b%25%C3%A9%3F%23");
     }

@@ -1,11 +1,12 @@
 //! The HTTP API of a node, and its pages.
 //!
 //! [`Server`] takes connections, [`guard`] keeps strangers' pages away, one file each answers for keys,
-//! the stream, and the node itself; [`Problem`] is how anything is refused. [`pages`] are for people, and follow
-//! [`panel`]; [`View`] is the node they all show.
+//! the stream, events, and the node itself; [`Problem`] is how anything is refused. [`pages`] are for people, and
+//! follow [`panel`]; [`View`] is the node they all show.
 
 mod answer;
 mod demo;
+mod events;
 mod exposed;
 mod guard;
 mod keys;
@@ -27,7 +28,7 @@ use axum::http::{Method, StatusCode};
 use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use presence_mesh::{DeviceState, MAX_KEY_BYTES, MAX_VALUE_BYTES, Mesh, MessageCounts};
+use presence_mesh::{DeviceState, MAX_KEY_BYTES, MAX_VALUE_BYTES, Mesh, MessageCounts, Presence};
 use tokio::sync::{Semaphore, watch};
 
 pub use problem::Problem;
@@ -123,13 +124,20 @@ impl App {
             .route("/readyz", get(node::readyz))
             .route("/api/v1/status", get(node::status))
             .route("/api/v1/peers", get(node::peers))
+            .route("/api/v1/ping", get(node::ping))
             .route("/api/v1/stream", get(stream::stream))
             .route("/api/v1/people", get(node::people))
             .route("/api/v1/panel", get(panel::panel))
             .merge(pages::routes())
             .merge(stage.unwrap_or_default())
+            .route(
+                "/api/v1/events",
+                get(events::subscribe).post(events::publish),
+            )
             .merge(keys::routes::<DeviceState>())
             .merge(keys::routes::<MessageCounts>())
+            .merge(keys::routes::<Presence>())
+            .merge(keys::routes::<serde_json::Value>())
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
             .layer(middleware::from_fn(move |request, next| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use presence_mesh::{DeviceState, Freshness};
+use presence_mesh::{DeviceState, Freshness, PresenceStatus};
 
 use crate::span;
 
@@ -36,9 +36,24 @@ pub fn symbol(state: DeviceState) -> &'static str {
 
 /// The shape of a lamp as it is shown: a lamp that is not live carries its age.
 pub fn shown(state: DeviceState, freshness: Freshness, age: Duration) -> String {
+    aged(shape(state).to_owned(), freshness, age)
+}
+
+/// What is not live carries its age.
+pub fn aged(text: String, freshness: Freshness, age: Duration) -> String {
     match freshness {
-        Freshness::Live => shape(state).to_owned(),
-        _ => format!("{} ~{}", shape(state), span::age(age).replace(' ', "")),
+        Freshness::Live => text,
+        _ => format!("{text} ~{}", span::age(age).replace(' ', "")),
+    }
+}
+
+/// The shape of a presence in ASCII.
+pub fn presence(status: PresenceStatus) -> &'static str {
+    match status {
+        PresenceStatus::Available | PresenceStatus::Chat => "( )",
+        PresenceStatus::Away | PresenceStatus::Xa | PresenceStatus::Dnd => "(-)",
+        PresenceStatus::Unavailable => " x ",
+        _ => "?",
     }
 }
 

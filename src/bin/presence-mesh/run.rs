@@ -64,7 +64,7 @@ async fn node(settings: &Settings) -> anyhow::Result<()> {
     tracing::info!(node = mesh.node(), mesh = mesh.mesh_name(), replica = %mesh.id(), "node started");
 
     let mut peers = mesh.watch_peers();
-    let ended = async { while peers.next().await.is_some() {} };
+    let ended = async { while peers.changed().await.is_some() {} };
     let told = tokio::select! {
         name = stop.next() => Some(name),
         () = ended => None,
@@ -105,10 +105,12 @@ fn builder(settings: &Settings) -> anyhow::Result<MeshBuilder> {
         .key_file
         .clone()
         .unwrap_or_else(|| data_dir.join("mesh.key"));
+    let state = data_dir.join("state.redb");
     let mut builder = Mesh::builder(settings.mesh_name()?)
         .node(settings.node_name())
         .key_file(key_file)?
         .data_dir(data_dir)?
+        .persist(state)
         .join(&settings.join)?
         .mdns(settings.mdns)
         .kad(settings.kad)

@@ -58,6 +58,7 @@ struct TimingGiven {
     retry: Option<Duration>,
     tombstone: Option<Duration>,
     max_clock_drift: Option<Duration>,
+    remember: Option<Duration>,
 }
 
 /// What the bridge to Asterisk is told.
@@ -131,6 +132,7 @@ impl Settings {
             ("--kad", "discovery.kad", &args.kad),
             ("--preset", "preset", &args.preset),
             ("--http", "http.listen", &args.http),
+            ("--remember", "events.remember", &args.remember),
         ] {
             flags.extend(Flag::given(flag, key, value.as_ref()));
         }
@@ -230,6 +232,7 @@ impl Settings {
             retry: given.retry.unwrap_or(preset.retry),
             tombstone: given.tombstone.unwrap_or(preset.tombstone),
             max_clock_drift: given.max_clock_drift.unwrap_or(preset.max_clock_drift),
+            remember: given.remember.unwrap_or(preset.remember),
         }
     }
 

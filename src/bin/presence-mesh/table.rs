@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use presence_mesh::{Freshness, MessageCounts, Standing};
+use presence_mesh::{Freshness, MessageCounts, Presence, Standing};
 use tabled::builder::Builder;
 use tabled::settings::Style;
 
-use crate::api::{Changed, DeviceFields, Explained, NodeStatus, Object, PeerObject};
+use crate::api::{
+    Changed, CustomFields, DeviceFields, Explained, NodeStatus, Object, PeerObject, PongObject,
+};
 use crate::{lamp, span};
 
 /// How a value looks.
@@ -33,15 +35,43 @@ impl Cells for DeviceFields {
 
 impl Cells for MessageCounts {
     fn text(&self, freshness: Freshness, age: Duration) -> String {
-        match freshness {
-            Freshness::Live => self.to_string(),
-            _ => format!("{self} ~{}", span::age(age).replace(' ', "")),
-        }
+        lamp::aged(self.plain(), freshness, age)
     }
 
     fn plain(&self) -> String {
         self.to_string()
     }
+}
+
+impl Cells for Presence {
+    fn text(&self, freshness: Freshness, age: Duration) -> String {
+        let shape = lamp::presence(self.status).to_owned();
+        let shape = lamp::aged(shape, freshness, age);
+        let words = [self.subtype.as_str(), self.message.as_str()];
+        let words = words.into_iter().filter(|text| !text.is_empty());
+        let words: String = words.map(|text| format!(", {}", printable(text))).collect();
+        format!("{shape} {}{words}", self.status.label())
+    }
+
+    fn plain(&self) -> String {
+        printable(&self.to_string())
+    }
+}
+
+impl Cells for CustomFields {
+    fn text(&self, freshness: Freshness, age: Duration) -> String {
+        lamp::aged(self.plain(), freshness, age)
+    }
+
+    fn plain(&self) -> String {
+        printable(&self.value.to_string())
+    }
+}
+
+/// Words that others chose, without what would move a terminal's cursor.
+fn printable(text: &str) -> String {
+    let visible = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    text.chars().map(visible).collect()
 }
 
 /// The table of `devices`.
@@ -78,6 +108,62 @@ pub fn mailboxes(all: &[Object<MessageCounts>]) -> String {
         ]
     });
     table(&["MAILBOX", "NEW", "OLD", "URGENT", "TRUST", "NODES"], rows)
+}
+
+/// The table of `presence`.
+pub fn presence(all: &[Object<Presence>]) -> String {
+    let rows = all.iter().map(|object| {
+        let Presence {
+            status,
+            subtype,
+            message,
+            ..
+        } = &object.value;
+        vec![
+            object.key.clone(),
+            lamp::presence(*status).to_owned(),
+            format!("{} ({status})", status.label()),
+            printable(subtype),
+            printable(message),
+            lamp::trust(object.freshness, object.age()),
+            nodes(object),
+        ]
+    });
+    let head = [
+        "WHO", "LAMP", "STATUS", "SUBTYPE", "MESSAGE", "TRUST", "NODES",
+    ];
+    table(&head, rows)
+}
+
+/// The table of `custom`.
+pub fn custom(all: &[Object<CustomFields>]) -> String {
+    let rows = all.iter().map(|object| {
+        vec![
+            object.key.clone(),
+            object.value.plain(),
+            lamp::trust(object.freshness, object.age()),
+            nodes(object),
+        ]
+    });
+    table(&["KEY", "VALUE", "TRUST", "NODES"], rows)
+}
+
+/// The table of `ping`.
+pub fn ping(all: &[PongObject]) -> String {
+    let rows = all.iter().map(|pong| {
+        let answer = match pong.rtt_ms {
+            Some(ms) => format!("{ms} ms"),
+            None if pong.connected => "silent".to_owned(),
+            None => "silent, not connected".to_owned(),
+        };
+        vec![
+            pong.node.clone(),
+            answer,
+            pong.standing.to_string(),
+            pong.replica.clone(),
+        ]
+    });
+    table(&["NODE", "ANSWER", "STANDING", "REPLICA"], rows)
 }
 
 /// The table of `peers`.
@@ -125,8 +211,11 @@ pub fn peers(all: &[PeerObject]) -> String {
 pub fn status(status: &NodeStatus) -> String {
     let ready = if status.ready { "yes" } else { "no" };
     let entries = format!(
-        "{} devices, {} mailboxes",
-        status.entries.device, status.entries.mailbox
+        "{} devices, {} mailboxes, {} presence, {} custom",
+        status.entries.device,
+        status.entries.mailbox,
+        status.entries.presence,
+        status.entries.custom
     );
     let rows = [
         ("mesh", status.mesh.clone()),

@@ -539,5 +539,5 @@ async fn next_mailbox(watcher: &mut Watcher<MessageCounts>) -> Option<Watch<Mess
 }
 
 async fn next_peers(watcher: &mut PeerWatcher) -> Option<()> {
-    watcher.next().await
+    watcher.changed().await
 }

@@ -204,7 +204,7 @@ impl Driver {
             self.care.unsubscribed(replica);
         }
         self.shared
-            .with(|proto, now| proto.handle(Input::PeerDown { peer: replica }, now));
+            .with(|proto, now| proto.begin(Input::PeerDown { peer: replica }, now));
     }
 
     pub(super) fn on_ping(&mut self, event: &ping::Event, now: Duration) {

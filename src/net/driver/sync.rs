@@ -62,6 +62,9 @@ impl Driver {
                         request_id,
                         response,
                     } => {
+                        if self.pinged(request_id, response.is_ok().then_some(now)) {
+                            return;
+                        }
                         let Some(id) = self.asked.remove(&request_id) else {
                             return;
                         };
@@ -76,6 +79,9 @@ impl Driver {
                 ..
             } => {
                 tracing::debug!(%peer, %error, "a question was not answered");
+                if self.pinged(request_id, None) {
+                    return;
+                }
                 if let (Some(id), Some(to)) = (self.asked.remove(&request_id), replica_id(&peer)) {
                     self.failed(to, id);
                 }
@@ -110,7 +116,7 @@ impl Driver {
                 let id = RequestId(self.next_question);
                 self.answering.insert(id, channel);
                 self.shared
-                    .with(|replica, now| replica.handle(Input::Request { from, id, request }, now));
+                    .with(|replica, now| replica.begin(Input::Request { from, id, request }, now));
             }
             Err(why) => {
                 tracing::debug!(peer = %from, why, "a question was refused");
@@ -131,7 +137,7 @@ impl Driver {
             Ok(response) => {
                 self.care.heard(from, None, now);
                 self.shared.with(|replica, now| {
-                    replica.handle(Input::Response { from, id, response }, now)
+                    replica.begin(Input::Response { from, id, response }, now)
                 });
             }
             Err(why) => {
@@ -146,6 +152,6 @@ impl Driver {
     fn failed(&mut self, to: ReplicaId, id: RequestId) {
         self.shared.count(|counters| counters.requests_failed += 1);
         self.shared
-            .with(|replica, now| replica.handle(Input::RequestFailed { to, id }, now));
+            .with(|replica, now| replica.begin(Input::RequestFailed { to, id }, now));
     }
 }

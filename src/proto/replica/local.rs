@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::error::WriteError;
+use super::super::error::{PublishError, WriteError};
 use super::super::io::{Now, Output, Report};
 use super::super::store::Store;
 use super::super::view::mono_ms;
@@ -236,6 +236,24 @@ impl Replica {
         Ok(())
     }
 
+    /// Notes that what a source said in an earlier life is not confirmed yet.
+    pub(super) fn doubt_source(&mut self, source: Source) {
+        let down = &mut self.own.record.down;
+        if down.iter().all(|down| down.source != source) {
+            down.push(SourceDown {
+                source,
+                since_up_ms: 0,
+            });
+        }
+    }
+
+    /// Says in this node's record which sources are doubted.
+    pub(super) fn write_doubts(&mut self) {
+        if !self.own.record.down.is_empty() {
+            self.write_record();
+        }
+    }
+
     /// What this node says of itself.
     pub fn record(&self) -> &NodeRecord {
         &self.own.record
@@ -262,6 +280,9 @@ impl Replica {
         self.advance(now);
         if !self.own.silent() {
             self.publish_batch();
+            while self.has_events() {
+                self.publish_events();
+            }
             self.publish(Kind::Leave, None);
             self.own.left = true;
         }
@@ -285,6 +306,20 @@ impl Replica {
                 restate: false,
             },
         );
+    }
+
+    /// Whether events can be published.
+    pub(super) fn may_publish(&self) -> Result<(), PublishError> {
+        match self.own.fenced {
+            Some(other) => Err(PublishError::Fenced { other }),
+            None if self.own.left => Err(PublishError::Stopped),
+            None => Ok(()),
+        }
+    }
+
+    /// For how many ms this replica has been running.
+    pub(super) fn uptime(&self) -> i64 {
+        mono_ms(self.now) - self.own.started_at
     }
 
     fn may_write(&self) -> Result<(), WriteError> {
@@ -328,6 +363,7 @@ impl Replica {
             let now = mono_ms(self.now);
             self.store.own_mut().tombstones.push_back((seq, now));
         }
+        self.unsaved_key(self.id(), &key);
         self.refresh(Store::OWN, &[key]);
     }
 
@@ -426,8 +462,13 @@ impl Replica {
     }
 
     fn publish(&mut self, kind: Kind, delta: Option<Delta>) {
-        self.own.last_frame_at = mono_ms(self.now);
         let (_, frame) = self.sign(kind, delta);
+        self.send(frame);
+    }
+
+    /// Hands a frame of our own to gossip.
+    pub(super) fn send(&mut self, frame: bytes::Bytes) {
+        self.own.last_frame_at = mono_ms(self.now);
         if self.own.queued_frames >= self.config.limits.outgoing_frames {
             self.counters.frames_dropped += 1;
             return;
@@ -439,18 +480,24 @@ impl Replica {
 
     /// A frame of our own, as of now.
     pub(super) fn sign(&mut self, kind: Kind, delta: Option<Delta>) -> (Frame, bytes::Bytes) {
+        let header = self.next_header(kind);
+        Frame::sign(&self.identity, self.config.mesh, header, delta)
+    }
+
+    /// The header of our next frame, as of now.
+    pub(super) fn next_header(&mut self, kind: Kind) -> Header {
         self.own.frame += 1;
-        let header = Header {
+        Header {
             replica: self.identity.replica(),
             incarnation: self.incarnation(),
             head: self.store.own().map.head(),
+            events: self.events.framed(),
             frame: self.own.frame,
             up_ms: u64::try_from(mono_ms(self.now)).unwrap_or_default(),
             beat_ms: u32::try_from(self.beat_ms()).unwrap_or(u32::MAX),
             settled: self.own.settled,
             kind: if self.own.left { Kind::Leave } else { kind },
-        };
-        Frame::sign(&self.identity, self.config.mesh, header, delta)
+        }
     }
 
     /// Somebody relayed a header of our own that this life did not sign.
@@ -484,6 +531,9 @@ impl Replica {
         if self.own.settled.is_some() {
             self.own.settled = Some(self.store.own().map.head());
         }
+        let me = self.id();
+        self.unsaved_whole(me);
+        self.events.begin_own_life(me, new);
         self.report(Report::Jumped { incarnation: new });
     }
 

@@ -18,9 +18,8 @@ const MAX_SKEW_ROUND_TRIP_MS: i64 = 2_000;
 impl Replica {
     pub(super) fn on_frame(&mut self, from: ReplicaId, frame: Frame) {
         self.counters.frames_received += 1;
-        let (signed, body) = frame.into_parts();
-        let header = signed.header().clone();
-        let Some((index, later)) = self.note_header(signed) else {
+        let header = frame.header().clone();
+        let Some((index, later)) = self.note_header(frame.signed().clone()) else {
             return;
         };
         let mono = mono_ms(self.now);
@@ -35,7 +34,10 @@ impl Replica {
             }
             self.restand(index);
         }
-        if let Body::Delta(delta) = body {
+        self.hear_of_events(from, index, &header);
+        if header.kind == Kind::Events {
+            self.on_event_frame(from, index, frame);
+        } else if let (_, Body::Delta(delta)) = frame.into_parts() {
             self.apply(index, delta);
         }
         let head = self.store.get(index).head();
@@ -58,7 +60,7 @@ impl Replica {
 
     /// Takes in a signed header, whoever relayed it. Returns the origin, and whether the header is later than
     /// all known before; `None` when it is our own or is not taken.
-    fn note_header(&mut self, signed: SignedHeader) -> Option<(OriginIndex, bool)> {
+    pub(super) fn note_header(&mut self, signed: SignedHeader) -> Option<(OriginIndex, bool)> {
         let header = signed.header().clone();
         if header.replica == self.id() {
             self.on_own_header(header.incarnation, header.frame);
@@ -78,6 +80,7 @@ impl Replica {
                 self.counters.reject("grave");
                 return None;
             }
+            self.unsaved_grave(header.replica);
         }
         let index = self
             .store
@@ -86,16 +89,22 @@ impl Replica {
         let news = self.store.get_mut(index).note(signed, mono);
         match &news {
             HeaderNews::Nothing => {}
-            HeaderNews::Later => self.drop_settled(index),
+            HeaderNews::Later => {
+                self.unsaved_sign_of_life(header.replica);
+                self.drop_settled(index);
+            }
             HeaderNews::NewLife(keys) => {
+                self.unsaved_whole(header.replica);
                 self.sync.give_up(header.replica);
                 self.store.get_mut(index).record = None;
+                self.begin_events(index);
                 self.refresh(index, keys);
                 self.drop_settled(index);
                 self.outbox.push_back(Output::MembersChanged);
             }
         }
         if self.store.get(index).left() != before {
+            self.unsaved_keys(header.replica, &[]);
             let keys = self.store.get(index).keys();
             self.refresh(index, &keys);
             self.outbox.push_back(Output::MembersChanged);
@@ -136,23 +145,35 @@ impl Replica {
             return;
         }
         let outcome = origin.accept(delta, self.config.limits.pending_ranges, mono_ms(self.now));
-        let (replica, head) = (origin.replica, origin.head());
         self.counters.deltas_old += u64::from(outcome.old);
         self.counters.deltas_early += u64::from(outcome.early);
         if outcome.full {
             self.counters.reject("pending");
         }
-        self.counters.entries_applied += outcome.changed.len() as u64;
         self.counters.resets_applied += u64::from(outcome.reset && !outcome.old);
-        self.observe(index, &outcome.changed);
-        self.refresh(index, &outcome.changed);
+        if !outcome.old {
+            self.applied(index, &outcome.changed);
+        }
+        // One by one: what was said last before a withdrawal is to be seen, though both waited together.
+        while let Some(outcome) = self.store.get_mut(index).follow(mono_ms(self.now)) {
+            self.applied(index, &outcome.changed);
+        }
         self.drop_settled(index);
-        self.sync.got(replica, head);
+        let origin = self.store.get(index);
+        self.sync.got(origin.replica, origin.head());
         self.restand(index);
     }
 
+    fn applied(&mut self, index: OriginIndex, changed: &[crate::model::Key]) {
+        self.counters.entries_applied += changed.len() as u64;
+        self.observe(index, changed);
+        let replica = self.store.get(index).replica;
+        self.unsaved_keys(replica, changed);
+        self.refresh(index, changed);
+    }
+
     /// Learns the stamps of what was written, so that later writes here are above them.
-    fn observe(&mut self, index: OriginIndex, changed: &[crate::model::Key]) {
+    pub(super) fn observe(&mut self, index: OriginIndex, changed: &[crate::model::Key]) {
         let drift = u64::try_from(ms(self.config.timing.max_clock_drift)).unwrap_or_default();
         let map = &self.store.get(index).map;
         for entry in changed.iter().filter_map(|key| map.get(key)) {
@@ -191,6 +212,9 @@ impl Replica {
                     self.sync.exhausted(&origins, from);
                 }
                 self.ready |= self.sync.is_complete();
+            }
+            (Asked::Events(after, upto), Answer::Events { frames, more }) => {
+                self.on_remembered(from, (after, upto), frames, more);
             }
             _ => self.counters.reject("answer"),
         }

@@ -26,6 +26,7 @@ impl Replica {
                 Answer::Noted
             }
             Request::Pull(wants) => self.parts(from, &wants),
+            Request::Events(wanted) => self.answer_events(from, &wanted),
         };
         let now = self.time();
         let about = About {

@@ -20,7 +20,10 @@ impl Replica {
         now: Now,
     ) -> Result<TrackId, WriteError> {
         self.write(vec![(key.clone(), Some(value.clone()))], by(source), now)?;
-        Ok(self.tracks.add(key, Said { value, source }))
+        let id = self.tracks.add(key.clone(), Said { value, source });
+        // Said already, it may have been saved as one that is kept.
+        self.unsaved_key(self.id(), &key);
+        Ok(id)
     }
 
     /// Changes what a token says; shown at once when it is the newest of its key, and otherwise once it is.

@@ -76,8 +76,13 @@ impl View {
         let replica = |byte| ReplicaId::from_public_key([byte; 32]);
         let ends = (key.clone(), replica(0))..=(key.clone(), replica(255));
         let rows = self.apart.range(ends);
-        let mut sides: Vec<Contribution<Value>> = rows
-            .filter_map(|((key, replica), _)| side(store, store.find(*replica)?, key, now, &rules))
+        let known = rows.filter_map(|((_, replica), _)| store.find(*replica));
+        let mut origins: Vec<OriginIndex> = known.chain(self.late.iter().copied()).collect();
+        origins.sort_unstable();
+        origins.dedup();
+        let mut sides: Vec<Contribution<Value>> = origins
+            .into_iter()
+            .filter_map(|origin| side(store, origin, key, now, &rules))
             .flat_map(|shown| shown.contributions)
             .collect();
         sides.sort_by(|a, b| (&a.node, a.replica).cmp(&(&b.node, b.replica)));

@@ -55,9 +55,11 @@ impl Checker for Lamps {
                 .awake
                 .entry(reader)
                 .or_insert((world.life(reader), now));
+            if awake.0 != world.life(reader) {
+                *awake = (world.life(reader), now);
+            }
             // It notices that it was asleep as soon as it does anything.
-            if awake.0 != world.life(reader) || now - awake.1 < SLACK_US {
-                awake.0 = world.life(reader);
+            if now - awake.1 < SLACK_US {
                 continue;
             }
             if world.len() <= SMALL {
@@ -172,6 +174,13 @@ impl Lamps {
         let stale_us = (timing.stale_after.as_micros() as u64).max(3 * beat_us);
         let gone_us = (timing.gone_after.as_micros() as u64).max(stale_us);
         let counts = key.policy() == Policy::Aggregate;
+        // What was found on the disk is dated by the wall clock alone: nobody can know that it was set back.
+        let started = self.awake.get(&reader).map_or(0, |(_, at)| *at);
+        let younger_us = if news < started && one.freshness != Freshness::Live {
+            world.younger_ms(reader) * 1_000
+        } else {
+            0
+        };
         let lease_us = match one.freshness {
             Freshness::Live => stale_us,
             Freshness::Stale if counts => gone_us,
@@ -179,7 +188,8 @@ impl Lamps {
         };
         // A clock that runs slow lets leases last longer.
         let rate = u64::try_from(1_000_000 + world.drift_ppm(reader).min(0)).unwrap_or(1);
-        let allowed_us = lease_us * 1_000_000 / rate.max(1) + 2 * world.slowest_hop_us() + SLACK_US;
+        let lease_us = lease_us * 1_000_000 / rate.max(1) + younger_us;
+        let allowed_us = lease_us + 2 * world.slowest_hop_us() + SLACK_US;
         let over_us = overwritten_us(world, key, one).filter(|_| one.freshness == Freshness::Live);
         let (age_us, why) = match over_us {
             Some(at) if at < news => (now - at, "its origin has said something else"),

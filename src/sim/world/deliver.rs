@@ -32,6 +32,7 @@ impl World {
         let entries = match frame.body() {
             Body::Delta(delta) => delta.entries.len() as u64,
             Body::Empty => 0,
+            Body::Events(batch) => batch.events().len() as u64,
         };
         let frame = Arc::new(frame);
         let length = bytes.len();

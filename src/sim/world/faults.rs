@@ -2,9 +2,9 @@
 
 use super::super::prf::{Purpose, prf};
 use super::super::scenario::{Disk, Fault, Verb};
-use super::{Cause, DiskState, Event, Step, World};
-use crate::model::Incarnation;
-use crate::proto::{Config, Replica};
+use super::{Cause, Event, Step, World};
+use crate::model::{Source, SpaceId};
+use crate::proto::{Config, Replica, Saved};
 
 /// A node that says goodbye stops this long after.
 const GOODBYE_US: u64 = 300_000;
@@ -21,9 +21,9 @@ impl World {
             return None;
         }
         let disk = match this.finds {
-            Disk::Kept => this.disks.last().copied().unwrap_or_default(),
-            Disk::Lost => DiskState::default(),
-            Disk::Old => this.disks.iter().rev().nth(1).copied().unwrap_or_default(),
+            Disk::Kept => this.disks.last().cloned().unwrap_or_default(),
+            Disk::Lost => Saved::default(),
+            Disk::Old => this.disks.iter().rev().nth(1).cloned().unwrap_or_default(),
         };
         this.life += 1;
         this.clock.start(now_us);
@@ -50,7 +50,19 @@ impl World {
             ),
         };
         let now = this.clock.now(now_us);
-        this.replica = Some(Replica::new(config, this.identity.clone(), now));
+        let mut replica = Replica::new(config, this.identity.clone(), now);
+        if this.saves {
+            this.disk = disk.clone();
+            let back_ms = this.saved_off_ms - this.clock.off_ms(now_us);
+            this.younger_ms = u64::try_from(back_ms).unwrap_or_default();
+            replica.restore(disk, now);
+            let spaces = [SpaceId::DEVICES, SpaceId::MAILBOXES];
+            let own = spaces.map(|space| replica.own(space, Source::API));
+            this.said = own.into_iter().flatten().collect();
+        }
+        let restored = replica.maps();
+        this.replica = Some(replica);
+        this.save(now_us);
         if let Some(gossip) = &mut self.gossip {
             gossip.start(node, now_us);
             if let Some(at) = gossip.next_heartbeat(node) {
@@ -61,18 +73,29 @@ impl World {
         self.redial(Some(node));
         self.note("started", node, "");
         self.trace_step(node, &Cause::Started);
-        Some(self.settle(node, Cause::Started, Vec::new(), 0))
+        let mut step = self.settle(node, Cause::Started, Vec::new(), 0);
+        step.news = self.see_restored(node, restored);
+        Some(step)
     }
 
     /// Ends a node's process. `power`: with its machine, so that its peers are not told.
     pub(super) fn stop(&mut self, node: usize, power: bool) {
-        let Some(disk) = self.nodes[node].disk_now() else {
+        let Some(replica) = self.nodes[node].replica.as_ref() else {
             return;
         };
+        let (incarnation, hlc) = (replica.incarnation(), replica.last_hlc());
         self.log_own(node);
         let now_us = self.now_us;
         let this = &mut self.nodes[node];
-        this.disks.push(disk);
+        if this.saves {
+            this.disks.push(this.disk.clone());
+        } else {
+            this.disks.push(Saved {
+                incarnation,
+                hlc,
+                ..Saved::default()
+            });
+        }
         this.replica = None;
         this.down_since_us = Some(now_us);
         this.waiting.clear();
@@ -224,6 +247,7 @@ impl World {
         let head_before = self.own_head(node);
         self.trace_step(node, &Cause::Leave);
         self.nodes[node].up_mut().leave(now);
+        self.nodes[node].save(self.now_us);
         self.queue
             .put(self.now_us + GOODBYE_US, Event::Stop(node, life));
         Some(self.settle(node, Cause::Leave, Vec::new(), head_before))
@@ -276,11 +300,4 @@ fn pairs(from: &[usize], to: &[usize]) -> Vec<(usize, usize)> {
         .flat_map(|from| to.iter().map(|to| (*from, *to)))
         .filter(|(from, to)| from != to)
         .collect()
-}
-
-impl DiskState {
-    /// Whether nothing was ever written to it.
-    pub fn is_blank(&self) -> bool {
-        self.incarnation == Incarnation::default()
-    }
 }

@@ -128,6 +128,21 @@ impl World {
         all
     }
 
+    /// Takes down what a node knew of others when it started.
+    pub(super) fn see_restored(&mut self, node: usize, maps: Vec<MapSummary>) -> Vec<News> {
+        let own = self.id(node);
+        let others = maps.into_iter().filter(|map| map.replica != own);
+        let others: Vec<MapSummary> = others.collect();
+        let known = &mut self.nodes[node].known;
+        known.extend(others.iter().map(|map| (map.replica, *map)));
+        let news = others.into_iter().map(|map| News {
+            origin: map.replica,
+            map: Some(map),
+            before: None,
+        });
+        news.collect()
+    }
+
     fn measure(&mut self, origin: ReplicaId, map: &MapSummary, from: u64) {
         let seen = self.logs.get(&(origin, map.incarnation));
         let Some(log) = seen.filter(|_| map.head > from) else {

@@ -6,9 +6,8 @@ use rustc_hash::FxHashMap;
 
 use super::super::scenario::Disk;
 use super::{Clock, Event};
-use crate::crdt::Hlc;
 use crate::model::{Incarnation, Key, ReplicaId, SpaceId, Value};
-use crate::proto::{MapSummary, Replica, Report, WatchId};
+use crate::proto::{MapSummary, Replica, Report, Saved, WatchId};
 use crate::wire::Identity;
 
 /// One machine: its process, its clock, its disk, its phones.
@@ -23,8 +22,18 @@ pub(super) struct Node {
     /// Counts its starts.
     pub(super) life: u32,
     pub(super) clock: Clock,
+    /// Whether it saves what it knows: only who starts again needs it, and in large worlds it costs.
+    pub(super) saves: bool,
+    /// What is on the disk: what was saved last.
+    pub(super) disk: Saved,
+    /// When that was, and how far ahead the wall clock ever was at such a time.
+    pub(super) saved_us: u64,
+    pub(super) saved_off_ms: i64,
+    /// By how much the wall clock went back, at most, between a save and this life: who reads only it takes what
+    /// was saved for that much younger than it is.
+    pub(super) younger_ms: u64,
     /// What was on the disk at the end of each life.
-    pub(super) disks: Vec<DiskState>,
+    pub(super) disks: Vec<Saved>,
     pub(super) down_since_us: Option<u64>,
     /// What the next process finds.
     pub(super) finds: Disk,
@@ -55,15 +64,6 @@ pub(super) struct Node {
     pub(super) logged: (Incarnation, u64),
 }
 
-/// What a process finds on its disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DiskState {
-    /// Its latest incarnation.
-    pub incarnation: Incarnation,
-    /// A bound above every stamp it handed out.
-    pub hlc: Hlc,
-}
-
 impl Node {
     pub(super) fn new(name: String, identity: Identity, original: usize) -> Self {
         Self {
@@ -73,7 +73,12 @@ impl Node {
             replica: None,
             life: 0,
             clock: Clock::right(0),
-            disks: vec![DiskState::default()],
+            saves: false,
+            disk: Saved::default(),
+            saved_us: 0,
+            saved_off_ms: i64::MIN / 2,
+            younger_ms: 0,
+            disks: vec![Saved::default()],
             down_since_us: Some(0),
             finds: Disk::Kept,
             peers: BTreeMap::new(),
@@ -112,13 +117,21 @@ impl Node {
                 .any(|(_, report)| matches!(report, Report::Fenced { .. }))
     }
 
-    /// What would be found on the disk now.
-    pub(super) fn disk_now(&self) -> Option<DiskState> {
-        let replica = self.replica.as_ref()?;
-        Some(DiskState {
-            incarnation: replica.incarnation(),
-            hlc: replica.last_hlc(),
-        })
+    /// Writes to the disk what is not there yet.
+    pub(super) fn save(&mut self, now_us: u64) {
+        let now = self.clock.now(now_us);
+        self.saved_us = now_us;
+        self.saved_off_ms = self.saved_off_ms.max(self.clock.off_ms(now_us));
+        let Some(replica) = self.replica.as_mut() else {
+            return;
+        };
+        while let Some(changes) = replica.save_changes(SLICE_BYTES, now) {
+            let complete = changes.complete;
+            self.disk.apply(replica.id(), changes);
+            if complete {
+                break;
+            }
+        }
     }
 
     /// When the process wants to be woken, in world time.
@@ -127,3 +140,6 @@ impl Node {
         Some(self.clock.due_us(due))
     }
 }
+
+/// What is written at once, in bytes: little, so that there are often several pieces.
+const SLICE_BYTES: usize = 1_000;

@@ -78,6 +78,19 @@ impl Connection {
 
     /// # Errors
     /// As [`Connection::get`].
+    pub fn post(&self, path: &str, body: &str) -> anyhow::Result<()> {
+        let request = self
+            .agent
+            .post(self.url(path))
+            .config()
+            .timeout_global(Some(ANSWER_TIMEOUT))
+            .build();
+        let response = self.answered(request.content_type("application/json").send(body))?;
+        accepted(response).map(drop)
+    }
+
+    /// # Errors
+    /// As [`Connection::get`].
     pub fn put(&self, path: &str, body: &str) -> anyhow::Result<()> {
         let request = self
             .agent

@@ -1,13 +1,16 @@
 //! The commands that read once.
 
 use anyhow::Context as _;
-use presence_mesh::MessageCounts;
+use presence_mesh::{MessageCounts, Presence};
 use serde::de::DeserializeOwned;
 
 use super::connection::Connection;
-use super::escape;
-use crate::api::{DeviceFields, Explained, NodeStatus, Object, PREFIX, PeerObject};
-use crate::cli::{ExplainArgs, ListArgs, ReadArgs, SpaceName};
+use super::{escape, names_path};
+use crate::api::{
+    CustomFields, DeviceFields, Explained, NodeStatus, Object, PREFIX, PeerObject, PongObject,
+};
+use crate::cli::{CustomArgs, ExplainArgs, ListArgs, ReadArgs, SpaceName};
+use crate::table::Cells;
 use crate::{exit, output, table};
 
 /// `devices`
@@ -20,23 +23,49 @@ pub fn mailboxes(args: &ListArgs) -> anyhow::Result<()> {
     list::<MessageCounts>(args, "mailboxes", table::mailboxes)
 }
 
+/// `presence`
+pub fn presence(args: &ListArgs) -> anyhow::Result<()> {
+    list::<Presence>(args, "presence", table::presence)
+}
+
+/// `custom`
+pub fn custom(args: &CustomArgs) -> anyhow::Result<()> {
+    let path = format!("custom/{}", escape(&args.namespace));
+    list::<CustomFields>(&args.list, &path, table::custom)
+}
+
 /// `explain`
 pub fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
-    let body = get(
-        &args.read,
-        &format!("/explain/{}/{}", args.space.as_str(), escape(&args.key)),
-    )?;
+    let (namespace, key) = args.key.parts()?;
+    let (space, names) = (args.key.space.as_str(), names_path(namespace, key));
+    let body = get(&args.read, &format!("/explain/{space}/{names}"))?;
     if args.read.json {
         return output::raw(&body);
     }
-    match args.space {
-        SpaceName::Device => {
-            output::line(table::explain(&parse::<Explained<DeviceFields>>(&body)?))
-        }
-        SpaceName::Mailbox => {
-            output::line(table::explain(&parse::<Explained<MessageCounts>>(&body)?))
-        }
+    match args.key.space {
+        SpaceName::Device => explained::<DeviceFields>(&body),
+        SpaceName::Mailbox => explained::<MessageCounts>(&body),
+        SpaceName::Presence => explained::<Presence>(&body),
+        SpaceName::Custom => explained::<CustomFields>(&body),
     }
+}
+
+fn explained<V: DeserializeOwned + Cells>(body: &str) -> anyhow::Result<()> {
+    output::line(table::explain(&parse::<Explained<V>>(body)?))
+}
+
+/// `ping`: exit code 0 though some are silent; that is what was asked.
+pub fn ping(args: &ReadArgs) -> anyhow::Result<()> {
+    let body = get(args, "/ping")?;
+    if args.json {
+        return output::raw(&body);
+    }
+    let all: Vec<PongObject> = parse(&body)?;
+    if all.is_empty() {
+        eprintln!("This node knows no other node.");
+        return Ok(());
+    }
+    output::line(table::ping(&all))
 }
 
 /// `status`: exit code 3 when the node is not ready.
@@ -75,10 +104,8 @@ fn list<V: DeserializeOwned>(
     table: impl Fn(&[Object<V>]) -> String,
 ) -> anyhow::Result<()> {
     let pattern = args.pattern.as_deref().unwrap_or("*");
-    let body = get(
-        &args.read,
-        &format!("/{plural}?pattern={}", escape(pattern)),
-    )?;
+    let path = format!("/{plural}?pattern={}", escape(pattern));
+    let body = get(&args.read, &path)?;
     if args.read.json {
         return output::raw(&body);
     }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use presence_mesh::MessageCounts;
+use presence_mesh::{MessageCounts, Presence};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::connection::{Connection, StreamEvent};
 use super::escape;
-use crate::api::{Changed, DeviceFields, Object, PREFIX};
+use crate::api::{Changed, CustomFields, DeviceFields, Object, PREFIX};
 use crate::cli::{SpaceName, WatchArgs};
 use crate::table::Cells;
 use crate::{exit, output, table};
@@ -19,6 +19,8 @@ pub fn watch(args: &WatchArgs) -> anyhow::Result<()> {
     match args.space {
         SpaceName::Device => follow::<DeviceFields>(args),
         SpaceName::Mailbox => follow::<MessageCounts>(args),
+        SpaceName::Presence => follow::<Presence>(args),
+        SpaceName::Custom => follow::<CustomFields>(args),
     }
 }
 
@@ -29,7 +31,11 @@ fn follow<V: DeserializeOwned + Serialize + Cells + Clone + PartialEq>(
     let pattern = escape(args.pattern.as_deref().unwrap_or("*"));
     let connection = Connection::new(&args.read.target.address);
     let mut known = Known::<V>::default();
-    for event in connection.stream(&format!("{PREFIX}/stream?space={space}&pattern={pattern}"))? {
+    let mut path = format!("{PREFIX}/stream?space={space}&pattern={pattern}");
+    if let Some(namespace) = &args.namespace {
+        path.push_str(&format!("&namespace={}", escape(namespace)));
+    }
+    for event in connection.stream(&path)? {
         let event = event
             .map_err(|error| exit::not_ready(format!("the node no longer answers ({error})")))?;
         for line in known.take(space, &event)? {

@@ -1,10 +1,12 @@
 //! Spaces as HTTP shows them.
 
-use presence_mesh::{DeviceState, Mesh, MessageCounts, Space, StateValue};
+use presence_mesh::{DeviceState, Mesh, MessageCounts, Presence, Space, StateValue};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::api::DeviceFields;
+use super::{Problem, path};
+use crate::api::{CustomFields, DeviceFields};
 
 /// A space with routes of its own.
 pub trait Exposed: StateValue + Sized {
@@ -12,16 +14,35 @@ pub trait Exposed: StateValue + Sized {
     const NAME: &'static str;
     /// Many of it, in paths: `devices`.
     const PLURAL: &'static str;
+    /// Whether the paths name a namespace before the key.
+    const NAMESPACES: bool = false;
     /// The fields of the value within an object.
     type Fields: From<Self> + Serialize + Send + 'static;
     /// What a write brings.
     type Body: DeserializeOwned;
 
-    fn space(mesh: &Mesh) -> Space<Self>;
+    /// The space; `namespace` is given exactly if there are any.
+    ///
+    /// # Errors
+    /// When the namespace cannot be one.
+    fn space(mesh: &Mesh, namespace: Option<&str>) -> Result<Space<Self>, Problem>;
 
     /// # Errors
     /// What is wrong with it, for people.
     fn from_body(body: Self::Body) -> Result<Self, String>;
+
+    /// The space that a path below `root` speaks of, and the path of the space itself.
+    ///
+    /// # Errors
+    /// When the namespace cannot be one.
+    fn place(mesh: &Mesh, path: &str, root: &str) -> Result<(Space<Self>, String), Problem> {
+        if !Self::NAMESPACES {
+            return Ok((Self::space(mesh, None)?, root.to_owned()));
+        }
+        let (raw, namespace) = path::namespace(path, root)?;
+        let space = Self::space(mesh, Some(&namespace))?;
+        Ok((space, format!("{root}/{raw}")))
+    }
 }
 
 /// What sets a device.
@@ -43,14 +64,25 @@ pub struct MailboxBody {
     urgent_old: u32,
 }
 
+/// What sets a presence.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PresenceBody {
+    status: String,
+    #[serde(default)]
+    subtype: String,
+    #[serde(default)]
+    message: String,
+}
+
 impl Exposed for DeviceState {
     const NAME: &'static str = "device";
     const PLURAL: &'static str = "devices";
     type Fields = DeviceFields;
     type Body = DeviceBody;
 
-    fn space(mesh: &Mesh) -> Space<Self> {
-        mesh.devices()
+    fn space(mesh: &Mesh, _: Option<&str>) -> Result<Space<Self>, Problem> {
+        Ok(mesh.devices())
     }
 
     fn from_body(body: DeviceBody) -> Result<Self, String> {
@@ -66,8 +98,8 @@ impl Exposed for MessageCounts {
     type Fields = MessageCounts;
     type Body = MailboxBody;
 
-    fn space(mesh: &Mesh) -> Space<Self> {
-        mesh.mailboxes()
+    fn space(mesh: &Mesh, _: Option<&str>) -> Result<Space<Self>, Problem> {
+        Ok(mesh.mailboxes())
     }
 
     fn from_body(body: MailboxBody) -> Result<Self, String> {
@@ -85,5 +117,45 @@ impl Exposed for MessageCounts {
         }
         .checked()
         .map_err(|error| error.to_string())
+    }
+}
+
+impl Exposed for Presence {
+    const NAME: &'static str = "presence";
+    const PLURAL: &'static str = "presence";
+    type Fields = Presence;
+    type Body = PresenceBody;
+
+    fn space(mesh: &Mesh, _: Option<&str>) -> Result<Space<Self>, Problem> {
+        Ok(mesh.presence())
+    }
+
+    fn from_body(body: PresenceBody) -> Result<Self, String> {
+        let status = body
+            .status
+            .parse()
+            .map_err(|error: presence_mesh::UnknownPresenceStatus| error.to_string())?;
+        Ok(Self::new(status)
+            .with_subtype(body.subtype)
+            .with_message(body.message))
+    }
+}
+
+/// Custom values, whatever their type.
+impl Exposed for Value {
+    const NAME: &'static str = "custom";
+    const PLURAL: &'static str = "custom";
+    const NAMESPACES: bool = true;
+    type Fields = CustomFields;
+    type Body = Value;
+
+    fn space(mesh: &Mesh, namespace: Option<&str>) -> Result<Space<Self>, Problem> {
+        let namespace = namespace.ok_or_else(|| Problem::bad_request("a namespace is needed"))?;
+        mesh.custom(namespace)
+            .map_err(|error| Problem::bad_request(error.to_string()))
+    }
+
+    fn from_body(body: Value) -> Result<Self, String> {
+        Ok(body)
     }
 }

@@ -1,4 +1,4 @@
-//! Reading and writing keys: devices, mailboxes.
+//! Reading and writing keys: devices, mailboxes, presence, custom values.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use axum::extract::{Query, Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
-use presence_mesh::Pattern;
+use presence_mesh::{Pattern, Space};
 use serde::Deserialize;
 
 use super::answer::Answer;
@@ -26,8 +26,9 @@ pub const MAX_PATTERN_BYTES: usize = 1024;
 
 /// The routes of a space.
 pub fn routes<T: Exposed>() -> Router<App> {
-    let all = format!("{PREFIX}/{}", T::PLURAL);
-    let explain = explain_prefix::<T>();
+    let namespace = if T::NAMESPACES { "/{namespace}" } else { "" };
+    let all = format!("{}{namespace}", root::<T>());
+    let explain = format!("{}{namespace}", explain_root::<T>());
     let one = || -> MethodRouter<App> { get(read::<T>).put(write::<T>).delete(clear::<T>) };
     Router::new()
         .route(&all, get(list::<T>))
@@ -43,6 +44,8 @@ pub struct Selection {
     pattern: Option<String>,
     /// For the stream alone.
     pub space: Option<String>,
+    /// For the stream of custom values alone.
+    pub namespace: Option<String>,
 }
 
 impl Selection {
@@ -66,22 +69,18 @@ pub fn selection(query: Result<Query<Selection>, QueryRejection>) -> Result<Sele
 
 async fn list<T: Exposed>(
     State(app): State<App>,
+    uri: Uri,
     query: Result<Query<Selection>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let pattern = selection(query)?.pattern()?;
-    let all: Vec<Object<T::Fields>> = T::space(&app.mesh())
-        .list(&pattern)
-        .into_iter()
-        .map(Object::new)
-        .collect();
+    let (space, _) = T::place(&app.mesh(), uri.path(), &root::<T>())?;
+    let all: Vec<Object<T::Fields>> = space.list(&pattern).into_iter().map(Object::new).collect();
     Ok(Answer(all).into_response())
 }
 
 async fn read<T: Exposed>(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    let key = key::<T>(&app, &uri)?;
-    let shown = T::space(&app.mesh())
-        .get(&key)
-        .ok_or_else(|| unknown::<T>(&key))?;
+    let (space, key) = key::<T>(&app, &uri, &root::<T>())?;
+    let shown = space.get(&key).ok_or_else(|| unknown::<T>(&key))?;
     Ok(Answer(Object::<T::Fields>::new(shown)).into_response())
 }
 
@@ -89,7 +88,7 @@ async fn write<T: Exposed>(
     State(app): State<App>,
     request: Request,
 ) -> Result<StatusCode, Problem> {
-    let key = key::<T>(&app, request.uri())?;
+    let (space, key) = key::<T>(&app, request.uri(), &root::<T>())?;
     let body = body(request.into_body()).await?;
     if body.len() > app.limits.value_bytes {
         let limit = app.limits.value_bytes;
@@ -99,39 +98,41 @@ async fn write<T: Exposed>(
         )));
     }
     // serde would take the fields as a list, too.
-    if !body.trim_ascii_start().starts_with(b"{") {
+    if !T::NAMESPACES && !body.trim_ascii_start().starts_with(b"{") {
         return Err(Problem::bad_request("the body is not a JSON object"));
     }
     let body = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("bad body: {error}")))?;
     let value = T::from_body(body).map_err(Problem::bad_request)?;
-    T::space(&app.mesh()).set(&key, value)?;
+    space.set(&key, value)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn clear<T: Exposed>(State(app): State<App>, uri: Uri) -> Result<StatusCode, Problem> {
-    T::space(&app.mesh()).clear(&key::<T>(&app, &uri)?)?;
+    let (space, key) = key::<T>(&app, &uri, &root::<T>())?;
+    space.clear(&key)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn explain_one<T: Exposed>(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    let key = path::key(uri.path(), &explain_prefix::<T>(), app.limits.key_bytes)?;
-    let explanation = T::space(&app.mesh())
-        .explain(&key)
-        .ok_or_else(|| unknown::<T>(&key))?;
+    let (space, key) = key::<T>(&app, &uri, &explain_root::<T>())?;
+    let explanation = space.explain(&key).ok_or_else(|| unknown::<T>(&key))?;
     Ok(Answer(Explained::<T::Fields>::new(T::NAME, explanation)).into_response())
 }
 
-fn explain_prefix<T: Exposed>() -> String {
+fn root<T: Exposed>() -> String {
+    format!("{PREFIX}/{}", T::PLURAL)
+}
+
+fn explain_root<T: Exposed>() -> String {
     format!("{PREFIX}/explain/{}", T::NAME)
 }
 
-fn key<T: Exposed>(app: &App, uri: &Uri) -> Result<String, Problem> {
-    path::key(
-        uri.path(),
-        &format!("{PREFIX}/{}", T::PLURAL),
-        app.limits.key_bytes,
-    )
+/// The space and the key that a path below `root` speaks of.
+fn key<T: Exposed>(app: &App, uri: &Uri, root: &str) -> Result<(Space<T>, String), Problem> {
+    let (space, prefix) = T::place(&app.mesh(), uri.path(), root)?;
+    let key = path::key(uri.path(), &prefix, app.limits.key_bytes)?;
+    Ok((space, key))
 }
 
 fn unknown<T: Exposed>(key: &str) -> Problem {
@@ -141,8 +142,8 @@ fn unknown<T: Exposed>(key: &str) -> Problem {
     )
 }
 
-/// The whole body, if it is small and comes in time.
-pub async fn body(body: Body) -> Result<axum::body::Bytes, Problem> {
+/// A body, whole, in time, and not too long.
+pub(super) async fn body(body: Body) -> Result<axum::body::Bytes, Problem> {
     let too_large = || {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::App;
 use super::answer::Answer;
-use crate::api::{Health, NodeStatus, PeerObject};
+use crate::api::{Health, NodeStatus, PeerObject, PongObject};
 
 const INDEX: &str = "\
 presence-mesh
@@ -22,9 +22,21 @@ GET    /api/v1/mailboxes?pattern=GLOB
 GET    /api/v1/mailboxes/{key}
 PUT    /api/v1/mailboxes/{key}     {\"new\":1,\"old\":2}
 DELETE /api/v1/mailboxes/{key}
+GET    /api/v1/presence?pattern=GLOB
+GET    /api/v1/presence/{key}
+PUT    /api/v1/presence/{key}      {\"status\":\"dnd\",\"subtype\":\"\",\"message\":\"\"}
+DELETE /api/v1/presence/{key}
+GET    /api/v1/custom/{namespace}?pattern=GLOB
+GET    /api/v1/custom/{namespace}/{key}
+PUT    /api/v1/custom/{namespace}/{key}   any JSON
+DELETE /api/v1/custom/{namespace}/{key}
 GET    /api/v1/explain/device/{key}
 GET    /api/v1/explain/mailbox/{key}
-GET    /api/v1/stream?space=device|mailbox&pattern=GLOB
+GET    /api/v1/explain/presence/{key}
+GET    /api/v1/explain/custom/{namespace}/{key}
+GET    /api/v1/stream?space=device|mailbox|presence&pattern=GLOB
+GET    /api/v1/stream?space=custom&namespace=NAME&pattern=GLOB
+GET    /api/v1/ping
 GET    /api/v1/people
 GET    /api/v1/panel               what the pages follow
 GET    /livez
@@ -51,6 +63,11 @@ pub async fn status(State(app): State<App>) -> Answer<NodeStatus> {
 
 pub async fn peers(State(app): State<App>) -> Answer<Vec<PeerObject>> {
     Answer(PeerObject::all(&app.mesh()))
+}
+
+/// Takes as long as the slowest answer, 2 s at most.
+pub async fn ping(State(app): State<App>) -> Answer<Vec<PongObject>> {
+    Answer(PongObject::all(&app.mesh()).await)
 }
 
 /// 200 while the process answers and the node has not left.

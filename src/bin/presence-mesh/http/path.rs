@@ -8,13 +8,33 @@ use super::Problem;
 ///
 /// `PJSIP%2F100` and `PJSIP/100` name the same key: all that follows the prefix is the key.
 pub fn key(path: &str, prefix: &str, limit: usize) -> Result<String, Problem> {
-    let raw = path
-        .strip_prefix(prefix)
-        .and_then(|rest| rest.strip_prefix('/'))
-        .unwrap_or_default();
+    let raw = after(path, prefix);
     if raw.is_empty() {
         return Err(Problem::bad_request("the path names no key"));
     }
+    let key = decode(raw)?;
+    if key.len() > limit {
+        return Err(Problem::bad_request(format!(
+            "the key is {} bytes long, the limit is {limit}",
+            key.len()
+        )));
+    }
+    Ok(key)
+}
+
+/// The namespace after `prefix`, as it stands in the path and decoded.
+pub fn namespace<'a>(path: &'a str, prefix: &str) -> Result<(&'a str, String), Problem> {
+    let raw = after(path, prefix).split('/').next().unwrap_or_default();
+    Ok((raw, decode(raw)?))
+}
+
+fn after<'a>(path: &'a str, prefix: &str) -> &'a str {
+    path.strip_prefix(prefix)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .unwrap_or_default()
+}
+
+fn decode(raw: &str) -> Result<String, Problem> {
     let bytes = raw.as_bytes();
     let escape = |at: usize| {
         bytes
@@ -29,12 +49,6 @@ pub fn key(path: &str, prefix: &str, limit: usize) -> Result<String, Problem> {
     let key = percent_decode_str(raw)
         .decode_utf8()
         .map_err(|_| Problem::bad_request("the key is not UTF-8"))?;
-    if key.len() > limit {
-        return Err(Problem::bad_request(format!(
-            "the key is {} bytes long, the limit is {limit}",
-            key.len()
-        )));
-    }
     Ok(key.into_owned())
 }
 
@@ -78,5 +92,19 @@ mod tests {
         assert!(parse(&format!("/api/v1/devices/{}", "x".repeat(255))).is_ok());
         assert!(parse(&format!("/api/v1/devices/{}", "x".repeat(256))).is_err());
         assert!(parse(&format!("/api/v1/devices/{}", "%78".repeat(255))).is_ok());
+    }
+
+    #[test]
+    fn a_namespace_ends_at_the_first_slash() {
+        let cases = [
+            ("/api/v1/custom/agents/night", ("agents", "agents")),
+            ("/api/v1/custom/a%20b", ("a%20b", "a b")),
+            ("/api/v1/custom/a%2Fb/c", ("a%2Fb", "a/b")),
+            ("/api/v1/custom/", ("", "")),
+        ];
+        for (path, (raw, decoded)) in cases {
+            let found = namespace(path, "/api/v1/custom").map_err(|problem| problem.detail);
+            assert_eq!(found, Ok((raw, decoded.to_owned())), "{path}");
+        }
     }
 }

@@ -30,9 +30,10 @@ impl Problem {
 impl From<WriteError> for Problem {
     fn from(error: WriteError) -> Self {
         let status = match error {
-            WriteError::Key(_) | WriteError::Value(_) | WriteError::Counts(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            WriteError::Key(_)
+            | WriteError::Value(_)
+            | WriteError::Counts(_)
+            | WriteError::Encode { .. } => StatusCode::BAD_REQUEST,
             WriteError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
             WriteError::ClockOff { .. } | WriteError::Fenced { .. } => StatusCode::CONFLICT,
             _ => StatusCode::SERVICE_UNAVAILABLE,

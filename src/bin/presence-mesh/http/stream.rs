@@ -9,8 +9,9 @@ use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse};
 use futures::{Stream, stream};
-use presence_mesh::{DeviceState, Mesh, MessageCounts, Pattern, Watch};
+use presence_mesh::{DeviceState, MessageCounts, Pattern, Presence, Space, Watch};
 use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::exposed::Exposed;
@@ -37,21 +38,32 @@ pub async fn stream(
             "too many streams are open",
         ));
     };
+    let namespace = selection.namespace.as_deref();
     match selection.space.as_deref().unwrap_or(DeviceState::NAME) {
-        DeviceState::NAME => Ok(respond(events::<DeviceState>(&app.mesh(), pattern, permit))),
-        MessageCounts::NAME => Ok(respond(events::<MessageCounts>(
-            &app.mesh(),
-            pattern,
-            permit,
-        ))),
+        DeviceState::NAME => follow::<DeviceState>(&app, namespace, pattern, permit),
+        MessageCounts::NAME => follow::<MessageCounts>(&app, namespace, pattern, permit),
+        Presence::NAME => follow::<Presence>(&app, namespace, pattern, permit),
+        Value::NAME => follow::<Value>(&app, namespace, pattern, permit),
         other => Err(Problem::bad_request(format!(
-            "unknown space {other:?}: expected device or mailbox"
+            "unknown space {other:?}: expected device, mailbox, presence or custom"
         ))),
     }
 }
 
+fn follow<T: Exposed>(
+    app: &App,
+    namespace: Option<&str>,
+    pattern: Pattern,
+    permit: OwnedSemaphorePermit,
+) -> Result<Response, Problem> {
+    let space = T::space(&app.mesh(), namespace)?;
+    Ok(respond(events(&space, pattern, permit)))
+}
+
 /// An answer of events, with a comment now and then.
-pub fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
+pub(super) fn respond(
+    events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
+) -> Response {
     let events = Sse::new(events).keep_alive(KeepAlive::new().interval(COMMENT_EVERY));
     (
         [
@@ -64,12 +76,12 @@ pub fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + 's
 }
 
 fn events<T: Exposed>(
-    mesh: &Mesh,
+    space: &Space<T>,
     pattern: Pattern,
     permit: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
     stream::unfold(
-        (T::space(mesh).watch(pattern), permit),
+        (space.watch(pattern), permit),
         async |(mut watcher, permit)| {
             let event = event::<T>(watcher.next().await?);
             Some((Ok(event), (watcher, permit)))
@@ -100,7 +112,7 @@ fn event<T: Exposed>(item: Watch<T>) -> Event {
 }
 
 /// An event of this name that carries JSON.
-pub fn json(name: &str, data: &impl Serialize) -> Event {
+pub(super) fn json(name: &str, data: &impl Serialize) -> Event {
     let data =
         serde_json::to_string(data).expect("texts, numbers and maps with text keys are JSON");
     Event::default().event(name).data(data)

@@ -27,7 +27,10 @@ impl View {
 
     /// Whether the node that is shown has left the mesh, or its driver died.
     pub fn is_stopped(&self) -> bool {
-        matches!(self.mesh().watch_peers().next().now_or_never(), Some(None))
+        matches!(
+            self.mesh().watch_peers().changed().now_or_never(),
+            Some(None)
+        )
     }
 
     /// Resolves when the node shown now has ended, or another one is shown. Cancel safe.
@@ -37,7 +40,7 @@ impl View {
         loop {
             tokio::select! {
                 _ = shown.changed() => return,
-                next = peers.next() => if next.is_none() {
+                next = peers.changed() => if next.is_none() {
                     return;
                 },
             }

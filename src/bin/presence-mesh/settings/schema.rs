@@ -228,6 +228,31 @@ pub const ENTRIES: &[Entry] = &[
         "watch_queue",
         Set::Count(|s, v| positive(v).map(|v| s.limits.watch_queue = v)),
     ),
+    Entry::new(
+        "limits",
+        "event_queue",
+        Set::Count(|s, v| positive(v).map(|v| s.limits.event_queue = v)),
+    ),
+    Entry::new(
+        "limits",
+        "outgoing_events",
+        Set::Count(|s, v| positive(v).map(|v| s.limits.outgoing_events = v)),
+    ),
+    Entry::new(
+        "limits",
+        "held_event_frames",
+        Set::Count(|s, v| positive(v).map(|v| s.limits.held_event_frames = v)),
+    ),
+    Entry::new(
+        "limits",
+        "remembered_events",
+        Set::Count(|s, v| positive(v).map(|v| s.limits.remembered_events = v)),
+    ),
+    Entry::new(
+        "limits",
+        "remembered_bytes",
+        Set::Count(|s, v| positive(v).map(|v| s.limits.remembered_bytes = v)),
+    ),
     Entry::new("timing", "beat", Set::Span(|s, v| s.timing.beat = Some(v))),
     Entry::new(
         "timing",
@@ -274,6 +299,11 @@ pub const ENTRIES: &[Entry] = &[
         "mailboxes",
         "merge",
         Set::Text(|s, v| merge(&v).map(|merge| s.merge = merge)),
+    ),
+    Entry::new(
+        "events",
+        "remember",
+        Set::Span(|s, v| s.timing.remember = Some(v)),
     ),
     Entry::new(
         "asterisk",
@@ -436,6 +466,7 @@ mod tests {
                 "timing",
                 "security",
                 "mailboxes",
+                "events",
                 "asterisk"
             ]
         );

@@ -1,0 +1,124 @@
+//! What a read waits while a node takes in very much: `cargo bench --bench reads`.
+//!
+//! Two nodes on loopback. One thread reads a key of the second node five thousand times a second, first while
+//! nothing happens, then while 100,000 entries of the first node arrive and 1,000 writes a second are made, and at
+//! last while the first node, with all its entries, falls silent. Prints the p99 and the longest read of each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use presence_mesh::{DeviceState, Identity, Mesh, MeshBuilder, MeshKey, Preset};
+
+const ENTRIES: usize = 100_000;
+const PACE: Duration = Duration::from_micros(200);
+
+fn builder(number: u8) -> MeshBuilder {
+    Mesh::builder("bench")
+        .node(format!("node{number}"))
+        .key(MeshKey::from_bytes([7; 32]))
+        .identity(Identity::from_bytes([number; 32]))
+        .preset(Preset::Local)
+        .mdns(false)
+        .listen("127.0.0.1:0")
+        .expect("an address")
+}
+
+/// Reads until told to stop; returns how long each read took, ascending.
+fn reader(mesh: &Mesh) -> (Arc<AtomicBool>, std::thread::JoinHandle<Vec<Duration>>) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (told, devices) = (stop.clone(), mesh.devices());
+    let reading = std::thread::spawn(move || {
+        let mut took = Vec::new();
+        while !told.load(Ordering::Relaxed) {
+            let start = Instant::now();
+            assert!(devices.get("PJSIP/own").is_some());
+            took.push(start.elapsed());
+            std::thread::sleep(PACE);
+        }
+        took.sort_unstable();
+        took
+    });
+    (stop, reading)
+}
+
+fn tell(what: &str, took: &[Duration]) -> Duration {
+    let p99 = took[took.len() * 99 / 100];
+    let longest = took[took.len() - 1];
+    println!(
+        "{what}: {} reads, p99 {p99:?}, longest {longest:?}",
+        took.len()
+    );
+    p99
+}
+
+async fn until(mut so: impl FnMut() -> bool) {
+    let mut look = tokio::time::interval(Duration::from_millis(20));
+    while !so() {
+        look.tick().await;
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let one = builder(1).start().await.expect("it starts");
+    let all = (0..ENTRIES).map(|n| (format!("PJSIP/{n:06}"), DeviceState::InUse));
+    one.devices().set_many(all).expect("a write");
+    let join = one.addresses().to_vec();
+
+    let alone = builder(2).start().await.expect("it starts");
+    let set = |mesh: &Mesh| mesh.devices().set("PJSIP/own", DeviceState::Busy);
+    set(&alone).expect("a write");
+    let (stop, reading) = reader(&alone);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    stop.store(true, Ordering::Relaxed);
+    let quiet = tell("quiet", &reading.join().expect("no read failed"));
+    alone.leave().await;
+    drop(alone);
+
+    let two = builder(2).join(join).expect("addresses");
+    let two = two.start().await.expect("it starts");
+    set(&two).expect("a write");
+    let (stop, reading) = reader(&two);
+    let writing = tokio::spawn({
+        let (two, one) = (two.clone(), one.clone());
+        async move {
+            let mut tick = tokio::time::interval(Duration::from_millis(2));
+            for n in 0..1_500 {
+                tick.tick().await;
+                let state = DeviceState::ALL[n % 9];
+                for mesh in [&one, &two] {
+                    let key = format!("SIP/{}", n % 100);
+                    mesh.devices().set(&key, state).expect("a write");
+                }
+            }
+        }
+    });
+    until(|| two.peers().iter().any(|peer| peer.entries >= ENTRIES)).await;
+    writing.await.expect("no write failed");
+    stop.store(true, Ordering::Relaxed);
+    let busy = tell(
+        "100,000 entries arrive",
+        &reading.join().expect("no read failed"),
+    );
+
+    let (stop, reading) = reader(&two);
+    one.leave().await;
+    until(|| {
+        let shown = two.devices().get("PJSIP/000000");
+        shown.is_some_and(|shown| shown.value == DeviceState::Unavailable)
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stop.store(true, Ordering::Relaxed);
+    let gone = tell(
+        "100,000 entries are gone",
+        &reading.join().expect("no read failed"),
+    );
+    let ratio = |p99: Duration| p99.as_secs_f64() / quiet.as_secs_f64();
+    println!(
+        "p99 against quiet: {:.2} during the transfer, {:.2} after the leave",
+        ratio(busy),
+        ratio(gone)
+    );
+}

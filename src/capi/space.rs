@@ -1,0 +1,185 @@
+//! Writing and reading.
+
+use std::ffi::c_char;
+
+use super::answer::pmesh_answer;
+use super::entry::pmesh_counts;
+use super::mesh::pmesh_mesh;
+use super::result::{Failure, PMESH_BAD_ARGUMENT, PMESH_NOT_FOUND, guard, pmesh_result};
+use super::taken::SpaceName;
+use super::text::{Out, reference, text};
+use crate::{DeviceState, MessageCounts, Pattern, Presence, PresenceStatus};
+
+/// Says what this node knows of the device `key`: `state` is one of pmesh_device_state. Local and instant;
+/// never fails because the network is down. Setting an equal value again sends nothing.
+///
+/// # Safety
+/// `mesh`: a node. `key`: a text of 1 to 255 bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pmesh_set_device(
+    mesh: *const pmesh_mesh,
+    key: *const c_char,
+    state: u32,
+) -> pmesh_result {
+    guard(|| {
+        // SAFETY: as asked of the caller.
+        let (mesh, key) = unsafe { (reference("mesh", mesh)?, text("key", key)?) };
+        let known = u8::try_from(state).ok().and_then(DeviceState::from_number);
+        let state = known.ok_or_else(|| {
+            Failure::new(PMESH_BAD_ARGUMENT, format!("{state} is no device state"))
+        })?;
+        Ok(mesh.mesh.devices().set(key, state)?)
+    })
+}
+
+/// Says what this node knows of the mailbox `key`, `mailbox@context`; without a context it is `default`.
+///
+/// # Safety
+/// `mesh`: a node. `key`: a text of 1 to 255 bytes. `counts`: counts, which are copied.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pmesh_set_mailbox(
+    mesh: *const pmesh_mesh,
+    key: *const c_char,
+    counts: *const pmesh_counts,
+) -> pmesh_result {
+    guard(|| {
+        // SAFETY: as asked of the caller.
+        let (mesh, key) = unsafe { (reference("mesh", mesh)?, text("key", key)?) };
+        // SAFETY: as asked of the caller.
+        let counts = unsafe { reference("counts", counts) }?;
+        let counts = MessageCounts {
+            new: counts.new_messages,
+            old: counts.old_messages,
+            urgent_new: counts.urgent_new,
+            urgent_old: counts.urgent_old,
+        };
+        Ok(mesh.mesh.mailboxes().set(key, counts)?)
+    })
+}
+
+/// Says whether somebody can be reached: `status` as Asterisk spells it (`available`, `away`, `dnd`, see
+/// pmesh_value). Of several writers the latest is shown.
+///
+/// # Safety
+/// `mesh`: a node. `key`, `status`: texts. `subtype`, `message`: texts, or NULL for none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pmesh_set_presence(
+    mesh: *const pmesh_mesh,
+    key: *const c_char,
+    status: *const c_char,
+    subtype: *const c_char,
+    message: *const c_char,
+) -> pmesh_result {
+    guard(|| {
+        // SAFETY: as asked of the caller.
+        let (mesh, key) = unsafe { (reference("mesh", mesh)?, text("key", key)?) };
+        // SAFETY: as asked of the caller.
+        let status: PresenceStatus = unsafe { text("status", status) }?
+            .parse()
+            .map_err(|error| Failure::of(PMESH_BAD_ARGUMENT, &error))?;
+        let mut presence = Presence::new(status);
+        if !subtype.is_null() {
+            // SAFETY: as asked of the caller.
+            presence = presence.with_subtype(unsafe { text("subtype", subtype) }?);
+        }
+        if !message.is_null() {
+            // SAFETY: as asked of the caller.
+            presence = presence.with_message(unsafe { text("message", message) }?);
+        }
+        Ok(mesh.mesh.presence().set(key, presence)?)
+    })
+}
+
+/// Says a value of one's own: any JSON of at most 4096 bytes. Of several writers the latest is shown.
+///
+/// # Safety
+/// `mesh`: a node. `name_space`, `key`, `json`: texts; namespace and key take 254 bytes together at most.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pmesh_set_custom(
+    mesh: *const pmesh_mesh,
+    name_space: *const c_char,
+    key: *const c_char,
+    json: *const c_char,
+) -> pmesh_result {
+    guard(|| {
+        // SAFETY: as asked of the caller.
+        let (mesh, key) = unsafe { (reference("mesh", mesh)?, text("key", key)?) };
+        // SAFETY: as asked of the caller.
+        let (name_space, json) = unsafe { (text("namespace", name_space)?, text("json", json)?) };
+        let value: serde_json::Value =
+            serde_json::from_str(json).map_err(|error| Failure::of(PMESH_BAD_ARGUMENT, &error))?;
+        Ok(mesh.mesh.custom(name_space)?.set(key, value)?)
+    })
+}
+
+/// Withdraws what this node said of `key` in `space`. PMESH_OK also when it said nothing.
+///
+/// # Safety
+/// `mesh`: a node. `space`, `key`: texts; for `space` see pmesh_get.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pmesh_clear(
+    mesh: *const pmesh_mesh,
+    space: *const c_char,
+    key: *const c_char,
+) -> pmesh_result {
+    guard(|| {
+        // SAFETY: as asked of the caller.
+        let (mesh, key) = unsafe { (reference("mesh", mesh)?, text("key", key)?) };
+        // SAFETY: as asked of the caller.
+        let space = SpaceName::parse(unsafe { text("space", space) }?)?;
+        space.clear(&mesh.mesh, key)?;
+        Ok(())
+    })
+}
+
+/// What is known of `key`: an answer of kind PMESH_ENTRIES with one entry, or PMESH_NOT_FOUND.
+/// `space` is `device`, `mailbox`, `presence`, or `custom/` and a namespace.
+///
+/// # Safety
+/// `mesh`: a node. `space`, `key`: texts. `out`: where to put the answer, which pmesh_answer_free frees.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pmesh_get(
+    mesh: *const pmesh_mesh,
+    space: *const c_char,
+    key: *const c_char,
+    out: *mut *mut pmesh_answer,
+) -> pmesh_result {
+    guard(|| {
+        // SAFETY: as asked of the caller.
+        let (mesh, key) = unsafe { (reference("mesh", mesh)?, text("key", key)?) };
+        // SAFETY: as asked of the caller.
+        let space = SpaceName::parse(unsafe { text("space", space) }?)?;
+        // SAFETY: as asked of the caller.
+        let out = unsafe { Out::new(out) }?;
+        let answer = space
+            .get(&mesh.mesh, key)?
+            .ok_or_else(|| Failure::new(PMESH_NOT_FOUND, format!("nothing is known of {key:?}")))?;
+        out.give(answer.into_raw());
+        Ok(())
+    })
+}
+
+/// All keys of `space` that match `pattern` (`*` any run of characters, `?` one), ordered by key: an answer of
+/// kind PMESH_ENTRIES.
+///
+/// # Safety
+/// `mesh`: a node. `space`, `pattern`: texts. `out`: where to put the answer, which pmesh_answer_free frees.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pmesh_list(
+    mesh: *const pmesh_mesh,
+    space: *const c_char,
+    pattern: *const c_char,
+    out: *mut *mut pmesh_answer,
+) -> pmesh_result {
+    guard(|| {
+        // SAFETY: as asked of the caller.
+        let (mesh, pattern) = unsafe { (reference("mesh", mesh)?, text("pattern", pattern)?) };
+        // SAFETY: as asked of the caller.
+        let space = SpaceName::parse(unsafe { text("space", space) }?)?;
+        // SAFETY: as asked of the caller.
+        let out = unsafe { Out::new(out) }?;
+        let answer = space.list(&mesh.mesh, &Pattern::new(pattern))?;
+        out.give(answer.into_raw());
+        Ok(())
+    })
+}

@@ -1,0 +1,76 @@
+//! What a subscriber is given.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Event, FieldValue};
+use crate::model::{Incarnation, ReplicaId};
+
+/// An event, with who published it and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PublishedEvent {
+    /// The event itself; its time to live is set.
+    pub event: Event,
+    /// Who published it: its origin, whoever handed it on.
+    pub replica: ReplicaId,
+    /// In which life.
+    pub incarnation: Incarnation,
+    /// What people call its origin; its replica id until that is known here.
+    pub node: Arc<str>,
+    /// Its number among those of this life of its origin, from 1.
+    pub seq: u64,
+    /// When it was published by its origin's wall clock, in ms since the Unix epoch.
+    pub at_ms: u64,
+}
+
+impl PublishedEvent {
+    /// What kind of event it is.
+    pub fn kind(&self) -> &str {
+        self.event.kind()
+    }
+
+    /// Its fields, by name.
+    pub fn fields(&self) -> &BTreeMap<String, FieldValue> {
+        self.event.fields()
+    }
+
+    /// One of its fields.
+    pub fn get(&self, name: &str) -> Option<&FieldValue> {
+        self.event.get(name)
+    }
+}
+
+/// What a subscriber is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventItem {
+    /// An event, once.
+    Event(Arc<PublishedEvent>),
+    /// Events are missing here. They may not have been wanted: what was lost cannot be matched.
+    Gap(Gap),
+}
+
+/// Why events are missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Gap {
+    /// They never arrived, and nobody who was asked remembers them.
+    Lost {
+        /// Who published them.
+        replica: ReplicaId,
+        /// In which life.
+        incarnation: Incarnation,
+        /// What people call their origin.
+        node: Arc<str>,
+        /// The number of the first one missing.
+        first: u64,
+        /// The number of the last one missing.
+        last: u64,
+    },
+    /// The subscriber did not take them in time; the oldest were dropped. These had been wanted.
+    Slow {
+        /// How many events and gaps were dropped.
+        dropped: u64,
+    },
+}

@@ -1,0 +1,173 @@
+//! Presence, custom values and pings, asked of real nodes by HTTP and by the commands.
+
+#[path = "support/process.rs"]
+mod process;
+
+use process::{Node, PATIENCE, World, request, text, wait_for};
+use serde_json::{Value, json};
+
+fn ask(node: &Node, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = node.ask(arguments);
+    let printed = text(&output.stdout) + &text(&output.stderr);
+    (output.status.code(), printed)
+}
+
+fn ok(node: &Node, arguments: &[&str]) -> String {
+    let (code, printed) = ask(node, arguments);
+    assert_eq!(code, Some(0), "{arguments:?}: {printed}");
+    printed
+}
+
+#[test]
+fn presence_and_custom_values_are_seen_on_the_other_node() {
+    let world = World::new();
+    let berlin = world.start("berlin", &[], &["--preset", "local"]);
+    let paris = world.start("paris", &[&berlin], &["--preset", "local"]);
+    paris.await_peers(1);
+    ok(
+        &berlin,
+        &[
+            "set",
+            "presence",
+            "alice",
+            "DND",
+            "--message",
+            "in a \u{1b}[31mmeeting",
+        ],
+    );
+    ok(
+        &berlin,
+        &["set", "custom", "queues", "sales/1", r#"{"waiting":3}"#],
+    );
+    paris.await_field("/api/v1/presence/alice", "status", "dnd", PATIENCE);
+    let waiting = json!({"waiting": 3});
+    paris.await_field(
+        "/api/v1/custom/queues/sales%2F1",
+        "value",
+        waiting,
+        PATIENCE,
+    );
+
+    let (_, alice) = paris.get("/api/v1/presence/alice");
+    assert_eq!(
+        (&alice["subtype"], &alice["contributions"][0]["status"]),
+        (&json!(""), &json!("dnd"))
+    );
+    let (_, list) = paris.get("/api/v1/custom/queues?pattern=sales*");
+    assert_eq!(list[0]["key"], "sales/1");
+    assert_eq!(list.as_array().map(Vec::len), Some(1));
+    let (_, status) = paris.get("/api/v1/status");
+    let entries = json!({"device": 0, "mailbox": 0, "presence": 1, "custom": 1});
+    assert_eq!(status["entries"], entries);
+
+    let table = ok(&paris, &["presence", "a*"]);
+    assert!(table.contains("Do not disturb (dnd)"), "{table}");
+    assert!(!table.contains('\u{1b}'), "another's words move no cursor");
+    assert!(ok(&paris, &["custom", "queues"]).contains(r#"{"waiting":3}"#));
+    assert_eq!(ok(&paris, &["custom", "others", "--json"]).trim(), "[]");
+    let explained = ok(&paris, &["explain", "presence", "alice"]);
+    assert!(explained.contains("berlin"), "{explained}");
+    let explained = ok(
+        &paris,
+        &["explain", "custom", "queues", "sales/1", "--json"],
+    );
+    let explained: Value = serde_json::from_str(&explained).expect("JSON");
+    assert_eq!(
+        (&explained["space"], &explained["key"], &explained["rule"]),
+        (&json!("custom"), &json!("sales/1"), &json!("single"))
+    );
+
+    let stream = paris.stream("space=custom&namespace=queues&pattern=sales*");
+    let (name, snapshot) = stream.next(PATIENCE);
+    assert_eq!(
+        (name.as_str(), &snapshot[0]["key"]),
+        ("snapshot", &json!("sales/1"))
+    );
+    berlin.put("/api/v1/custom/others/sales", "1");
+    ok(&berlin, &["clear", "custom", "queues", "sales/1"]);
+    let (_, change) = stream.next(PATIENCE);
+    assert_eq!(
+        (&change["key"], &change["old"]["value"], &change["new"]),
+        (&json!("sales/1"), &json!({"waiting": 3}), &Value::Null)
+    );
+    ok(&berlin, &["clear", "presence", "alice"]);
+    wait_for("the presence is withdrawn", PATIENCE, || {
+        (paris.get("/api/v1/presence/alice").0 == 404).then_some(())
+    });
+    assert_eq!(ask(&paris, &["explain", "presence", "alice"]).0, Some(4));
+}
+
+#[test]
+fn any_json_is_a_custom_value_and_nothing_else_is() {
+    let world = World::new();
+    let node = world.start("berlin", &[], &[]);
+    for body in [
+        "null",
+        "true",
+        "-1.5",
+        "\"é\"",
+        "[1,[2]]",
+        r#"{"b":1,"a":{}}"#,
+    ] {
+        node.put("/api/v1/custom/any/key", body);
+        let wanted: Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(node.get("/api/v1/custom/any/key").1["value"], wanted);
+    }
+    let long = format!("\"{}\"", "x".repeat(4_095));
+    let namespace = format!("/api/v1/custom/{}/key", "n".repeat(65));
+    let refused = [
+        ("/api/v1/custom/any/key", "{", 400),
+        ("/api/v1/custom/any/key", "", 400),
+        ("/api/v1/custom/any/key", long.as_str(), 400),
+        ("/api/v1/custom/any/", "1", 400),
+        ("/api/v1/custom/a%2Fb/key", "1", 400),
+        (namespace.as_str(), "1", 400),
+        ("/api/v1/presence/alice", r#"{"status":"busy"}"#, 400),
+        ("/api/v1/presence/alice", r#"{"message":"x"}"#, 400),
+        ("/api/v1/presence/alice", r#"{"status":"dnd","x":1}"#, 400),
+    ];
+    let before = node.digest();
+    for (path, body, wanted) in refused {
+        let (status, answer) = request(node.http, "PUT", path, &[], body);
+        assert_eq!(status, wanted, "{path} {body}: {answer}");
+    }
+    assert_eq!(node.digest(), before);
+    assert_eq!(node.get("/api/v1/stream?space=custom").0, 400);
+    assert_eq!(node.get("/api/v1/stream?space=nothing").0, 400);
+    let usage: [&[&str]; 5] = [
+        &["set", "custom", "any", "key", "{"],
+        &["set", "presence", "alice", "busy"],
+        &["clear", "custom", "any"],
+        &["explain", "device", "a", "b"],
+        &["watch", "--space", "custom"],
+    ];
+    for arguments in usage {
+        assert_eq!(ask(&node, arguments).0, Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_ping_tells_who_answers_and_who_does_not() {
+    let world = World::new();
+    let berlin = world.start("berlin", &[], &["--preset", "local"]);
+    let mut paris = world.start("paris", &[&berlin], &["--preset", "local"]);
+    berlin.await_peers(1);
+    let pong = wait_for("paris is known by name", PATIENCE, || {
+        let (_, pongs) = berlin.get("/api/v1/ping");
+        (pongs[0]["node"] == "paris").then(|| pongs[0].clone())
+    });
+    assert!(pong["rtt_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{pong}");
+    assert!(ok(&berlin, &["ping"]).contains(" ms"));
+    paris.kill();
+    wait_for("paris is silent", PATIENCE, || {
+        let (_, pongs) = berlin.get("/api/v1/ping");
+        pongs[0]["rtt_ms"].is_null().then_some(())
+    });
+    let printed = ok(&berlin, &["ping", "--json"]);
+    let pongs: Value = serde_json::from_str(&printed).expect("JSON");
+    assert_eq!(
+        (&pongs[0]["node"], &pongs[0]["rtt_ms"]),
+        (&json!("paris"), &Value::Null)
+    );
+    assert!(ok(&berlin, &["ping"]).contains("silent"));
+}
