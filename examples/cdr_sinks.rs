@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        ["switch", name, join @ ..] => switch(&start(name, join)?),
+        ["switch", name, join @ ..] => switch(&start(name, join)?, name),
         ["sink", region, database, join @ ..] => {
             let mesh = start(&format!("sink-{region}"), join)?;
             // The routing rule. Any condition on any fields will do: `seconds >= 60`, `queue ^= sales`.
@@ -50,10 +50,11 @@ fn start(name: &str, join: &[&str]) -> Result<Mesh, Box<dyn Error>> {
     Ok(mesh)
 }
 
-fn switch(mesh: &Mesh) -> Result<(), Box<dyn Error>> {
+fn switch(mesh: &Mesh, name: &str) -> Result<(), Box<dyn Error>> {
     for (number, region) in (1u64..).zip(std::io::stdin().lines()) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let record = Event::new("call.ended")
+            .with("switch", name)
             .with("region", region?.trim())
             .with("caller", format!("PJSIP/{}", 100 + number % 7))
             .with("ended_at", now)
@@ -75,7 +76,8 @@ fn sink(records: EventStream, database: &str) -> Result<(), Box<dyn Error>> {
                 } else {
                     "had"
                 };
-                println!("{written} {} {}", record.node, record.seq);
+                let switch = text(&record, "switch").unwrap_or_default();
+                println!("{written} {switch} {}", record.seq);
             }
             // Longer down than is remembered, or too slow: what is missing must be had from elsewhere.
             EventItem::Gap(gap) => eprintln!("records are missing: {gap:?}"),
@@ -88,7 +90,7 @@ fn sink(records: EventStream, database: &str) -> Result<(), Box<dyn Error>> {
 /// One statement for both. Replica, incarnation and number are an event's name for ever: whatever is given
 /// again, because a sink was down or the program ended between writing and noting it down, is there already.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS calls (
-    replica TEXT, incarnation BIGINT, seq BIGINT, node TEXT, caller TEXT, ended_at BIGINT, seconds BIGINT,
+    replica TEXT, incarnation BIGINT, seq BIGINT, switch TEXT, caller TEXT, ended_at BIGINT, seconds BIGINT,
     PRIMARY KEY (replica, incarnation, seq))";
 const WRITE: &str = "INSERT INTO calls VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
 
@@ -110,45 +112,46 @@ fn open(database: &str) -> Result<Box<dyn Database>, Box<dyn Error>> {
 
 impl Database for rusqlite::Connection {
     fn write(&mut self, record: &PublishedEvent) -> Result<bool, Box<dyn Error>> {
-        let Row(replica, incarnation, seq, node, caller, ended_at, seconds) = Row::of(record)?;
-        let row = (replica, incarnation, seq, node, caller, ended_at, seconds);
+        let (replica, incarnation, seq) = name(record)?;
+        let (switch, caller) = (text(record, "switch"), text(record, "caller"));
+        let (ended_at, seconds) = (number(record, "ended_at"), number(record, "seconds"));
+        let row = (replica, incarnation, seq, switch, caller, ended_at, seconds);
         Ok(self.execute(WRITE, row)? == 1)
     }
 }
 
 impl Database for postgres::Client {
     fn write(&mut self, record: &PublishedEvent) -> Result<bool, Box<dyn Error>> {
-        let Row(replica, incarnation, seq, node, caller, ended_at, seconds) = &Row::of(record)?;
-        let row = [
-            replica as &(dyn postgres::types::ToSql + Sync),
-            incarnation,
-            seq,
-            node,
-            caller,
-            ended_at,
-            seconds,
+        let (replica, incarnation, seq) = name(record)?;
+        let (switch, caller) = (text(record, "switch"), text(record, "caller"));
+        let (ended_at, seconds) = (number(record, "ended_at"), number(record, "seconds"));
+        let row: [&(dyn postgres::types::ToSql + Sync); 7] = [
+            &replica,
+            &incarnation,
+            &seq,
+            &switch,
+            &caller,
+            &ended_at,
+            &seconds,
         ];
         Ok(self.execute(WRITE, &row)? == 1)
     }
 }
 
-struct Row(String, i64, i64, String, String, i64, i64);
+fn name(record: &PublishedEvent) -> Result<(String, i64, i64), Box<dyn Error>> {
+    let incarnation = record.incarnation.0.try_into()?;
+    Ok((
+        record.replica.to_string(),
+        incarnation,
+        record.seq.try_into()?,
+    ))
+}
 
-impl Row {
-    fn of(record: &PublishedEvent) -> Result<Self, Box<dyn Error>> {
-        let number = |name| record.get(name).and_then(|value| value.as_i64());
-        Ok(Self(
-            record.replica.to_string(),
-            i64::try_from(record.incarnation.0)?,
-            i64::try_from(record.seq)?,
-            record.node.to_string(),
-            record
-                .get("caller")
-                .and_then(|value| value.as_str())
-                .unwrap_or_default()
-                .into(),
-            number("ended_at").ok_or("a call record without `ended_at`")?,
-            number("seconds").ok_or("a call record without `seconds`")?,
-        ))
-    }
+/// What a record lacks is NULL: one that is odd must not keep the others out.
+fn text<'a>(record: &'a PublishedEvent, field: &str) -> Option<&'a str> {
+    record.get(field).and_then(|value| value.as_str())
+}
+
+fn number(record: &PublishedEvent, field: &str) -> Option<i64> {
+    record.get(field).and_then(|value| value.as_i64())
 }

@@ -38,12 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .subscribe(Filter::kind("call.parked").remembered());
     for _ in 0..3 {
         let event = next(&mut all).await?;
-        println!(
-            "rome, later: event {} of {}: {}",
-            event.seq,
-            event.node,
-            text(&event)
-        );
+        println!("rome, later: event {}: {}", event.seq, text(&event));
     }
 
     // A subscriber who takes nothing never slows anybody. Its oldest events are dropped, which it is told.

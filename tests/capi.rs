@@ -107,6 +107,7 @@ async fn a_c_program_and_a_rust_program_exchange_lamps() {
     let key = nodes::KEY.to_text();
     let (mut c, _folder) = c_program("lamps", &[key.trim(), &rust.addresses()[0]]);
     let c_id = c.says("started ").split_off("started ".len());
+    c.says("watching");
 
     // By the file descriptor, what was there and what changes.
     c.says("fd: entry PJSIP/100 6 live node1");
@@ -120,7 +121,6 @@ async fn a_c_program_and_a_rust_program_exchange_lamps() {
         .expect("a write");
     c.says("callback: change 100@default 3/1");
     // An event each way, with every kind of field.
-    c.says("watching");
     rust.events()
         .publish(Event::new("call.parked").with("slot", 699))
         .expect("an event");

@@ -254,9 +254,9 @@ fn events_pass_filters_wait_for_the_late_and_drop_for_the_slow() {
     for line in [
         "parked by berlin: caller=PJSIP/101 slot=712",
         "parked by berlin: caller=PJSIP/102 slot=713",
-        "rome, later: event 1 of berlin: caller=PJSIP/100 slot=701",
-        "rome, later: event 2 of berlin: caller=PJSIP/101 slot=712",
-        "rome, later: event 3 of berlin: caller=PJSIP/102 slot=713",
+        "rome, later: event 1: caller=PJSIP/100 slot=701",
+        "rome, later: event 2: caller=PJSIP/101 slot=712",
+        "rome, later: event 3: caller=PJSIP/102 slot=713",
     ] {
         assert_eq!(events.says(""), line);
     }
@@ -317,7 +317,7 @@ fn call_records_are_routed_to_two_databases_and_none_is_lost_or_doubled() {
         expected.sort();
         expected
     };
-    let question = "SELECT node, seq FROM calls ORDER BY node, seq";
+    let question = "SELECT switch, seq FROM calls ORDER BY switch, seq";
     let database = rusqlite::Connection::open(&file).expect("the sink made it");
     let mut rows = database.prepare(question).expect("SQL");
     let rows = rows

@@ -63,11 +63,11 @@ impl Running {
                 }
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(
-                !left.is_zero() && !lines.1,
-                "no {wanted:?} in {:#?}",
-                lines.0
-            );
+            if left.is_zero() || lines.1 {
+                let said = lines.0.clone();
+                drop(lines);
+                panic!("no {wanted:?} in {said:#?}");
+            }
             lines = self
                 .said
                 .more

@@ -59,6 +59,8 @@ impl Replica {
         if clock.went_back() {
             self.date_anew();
         }
+        // Nobody waits yet.
+        self.catch_up();
         restored
     }
 
