@@ -132,13 +132,13 @@ async fn a_c_program_and_a_rust_program_exchange_lamps() {
     c.tell("publish");
     let event = loop {
         match timeout(DEADLINE, parked.next()).await.expect("in time") {
-            Some(EventItem::Event(event)) if &*event.node == "c" => break event,
+            Some(EventItem::Event(event)) if event.replica.to_string() == c_id => break event,
             Some(_) => {}
             None => panic!("the node has left"),
         }
     };
     let sent = Event::new("call.parked")
-        .with("slot", 701)
+        .with("slot", 701_u64)
         .with("gain", -3)
         .with("caller", "PJSIP/200")
         .with("raw", vec![0, 1, 255])
