@@ -2,7 +2,6 @@
 #![cfg(feature = "faults")]
 
 #[path = "support/nodes.rs"]
-#[allow(dead_code, reason = "other tests use the rest of it")]
 mod nodes;
 
 use std::sync::Arc;

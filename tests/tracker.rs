@@ -199,7 +199,7 @@ fn the_list_always_equals_the_sum_of_the_changes() {
                 1 => mailbox(&format!("{n}@default")),
                 _ => custom(&n.to_string()),
             };
-            let value = (world.draw() % 4 > 0).then(|| {
+            let value = (!world.draw().is_multiple_of(4)).then(|| {
                 let state = DeviceState::ALL[usize::try_from(n).expect("small")];
                 if key.space() == SpaceId::DEVICES {
                     state.into()
