@@ -15,6 +15,10 @@ use crate::space::{Kind, StateValue};
 /// What a [`Watcher`] is given.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "an item is handed over once; a box would cost every change an allocation"
+)]
 pub enum Watch<T> {
     /// All there is, ordered by key. Always first, and again after [`Watch::Resync`].
     Snapshot(Vec<Shown<T>>),

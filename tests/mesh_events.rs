@@ -1,7 +1,6 @@
 //! Passing events among real nodes in one process, over loopback.
 #![cfg(feature = "net")]
 
-#[allow(dead_code)]
 #[path = "support/nodes.rs"]
 mod nodes;
 

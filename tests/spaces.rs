@@ -207,7 +207,7 @@ fn changes_of_each_origins_own_add_up_to_the_list() {
     for round in 0..60 {
         let node = usize::try_from(world.draw() % 2).expect("small");
         let key = apart("load", &(world.draw() % 3).to_string());
-        let value = (world.draw() % 3 > 0).then(|| json(&round.to_string()));
+        let value = (!world.draw().is_multiple_of(3)).then(|| json(&round.to_string()));
         if world.up().contains(&node) {
             world.write(node, vec![(key, value)]).expect("a write");
         }

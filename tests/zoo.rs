@@ -55,7 +55,7 @@ const ZOO: [Exhibit; 23] = [
         shown_by: Shows::Alone("cloned-machine", cloned_machine),
         caught_by: &["merging-commutes"],
     },
-    exhibit(Fault::StampWithoutReplica, restarts, &["register"]),
+    exhibit(Fault::StampWithoutReplica, emptied, &["register"]),
     exhibit(Fault::LeaseWritten, dying, &["liveness-writes-nothing"]),
     exhibit(
         Fault::RootIgnoresIncarnation,
@@ -264,6 +264,17 @@ fn restarts() -> Scenario {
     scenario.faults = vec![
         fault(8, 9, crash(0, Disk::Kept)),
         fault(11, 12, crash(1, Disk::Kept)),
+    ];
+    scenario
+}
+
+/// Servers start again with nothing, and restate what their PBXs know: all under the same stamp.
+fn emptied() -> Scenario {
+    let mut scenario = restarts();
+    scenario.name = "emptied".to_owned();
+    scenario.faults = vec![
+        fault(8, 9, crash(0, Disk::Lost)),
+        fault(11, 12, crash(1, Disk::Lost)),
     ];
     scenario
 }

@@ -79,8 +79,11 @@ fn parse(text: &str) -> Result<Vec<Person>, (usize, String)> {
     records.map(person).collect()
 }
 
+/// A record's fields, and the line it begins at.
+type Record = (usize, Vec<String>);
+
 /// The records of a CSV file (RFC 4180) with the line each begins at; empty lines are passed over.
-fn records(text: &str) -> Result<Vec<(usize, Vec<String>)>, (usize, String)> {
+fn records(text: &str) -> Result<Vec<Record>, (usize, String)> {
     let mut records = Vec::new();
     let (mut line, mut began) = (1, 1);
     let mut fields: Vec<String> = Vec::new();

@@ -104,7 +104,8 @@ impl FromStr for Condition {
         if !is_field_name(field) {
             return Err(ParseConditionError::Field);
         }
-        let operators: [(&str, fn(&str) -> Test); 5] = [
+        type Operator = (&'static str, fn(&str) -> Test);
+        let operators: [Operator; 5] = [
             ("!=", |value| Test::Ne(FieldValue::from_text(value))),
             (">=", |value| Test::Ge(FieldValue::from_text(value))),
             ("<=", |value| Test::Le(FieldValue::from_text(value))),

@@ -12,7 +12,7 @@ use axum::response::Response;
 use axum::response::sse::Event;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use presence_mesh::{DeviceState, Mesh, MessageCounts, Watch};
+use presence_mesh::{DeviceState, Mesh, MessageCounts, Presence, Space, Watch};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -32,7 +32,7 @@ struct Beat {
     /// Our wall clock, in ms.
     at: u64,
     /// What this stream tells snapshots of.
-    spaces: [&'static str; 2],
+    spaces: [&'static str; 3],
     status: NodeStatus,
     peers: Vec<PeerObject>,
 }
@@ -89,8 +89,9 @@ pub async fn panel(State(app): State<App>) -> Result<Response, Problem> {
     let first = Event::default().event("beat").data(beat(&mesh));
     let told = stream::select_all([
         later(app.beats.subscribe()),
-        follow::<DeviceState>(&mesh),
-        follow::<MessageCounts>(&mesh),
+        follow(mesh.devices()),
+        follow(mesh.mailboxes()),
+        follow(mesh.presence()),
     ]);
     let events = stream::once(async { first }).chain(told).take_until(over);
     Ok(respond(events.map(move |event| {
@@ -109,7 +110,7 @@ fn beat(mesh: &Mesh) -> String {
     }
     let beat = Beat {
         at: u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
-        spaces: [DeviceState::NAME, MessageCounts::NAME],
+        spaces: [DeviceState::NAME, MessageCounts::NAME, Presence::NAME],
         status: NodeStatus::new(mesh.status()),
         peers,
     };
@@ -128,8 +129,8 @@ fn later(mut beats: watch::Receiver<String>) -> BoxStream<'static, Event> {
     stream::unfold(beats, next).boxed()
 }
 
-fn follow<T: Exposed>(mesh: &Mesh) -> BoxStream<'static, Event> {
-    T::space(mesh)
+fn follow<T: Exposed>(space: Space<T>) -> BoxStream<'static, Event> {
+    space
         .watch("*")
         .filter_map(async |item| event::<T>(item))
         .boxed()
