@@ -59,11 +59,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
 pub async fn take_part(mesh: &Mesh, mut say: impl FnMut(String)) -> Result<(), Box<dyn Error>> {
     let sessions = mesh.custom::<Session>("sessions")?;
     mesh.ready().await; // whether somebody serves is known only then
-    let (mut served, mut seen) = (None, 0);
+    let (mut served, mut seen, mut met) = (None, 0, 0);
     let mut step = interval(Duration::from_millis(50));
     step.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         step.tick().await;
+        let connected = mesh.peers().iter().filter(|peer| peer.connected).count();
+        if connected != met {
+            say(format!("is connected to {connected}"));
+            met = connected;
+        }
         let named = sessions.get(NAME).map(|shown| shown.value.server);
         let server = named
             .filter(|server| alive(mesh).contains(server))

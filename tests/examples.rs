@@ -146,9 +146,12 @@ fn a_killed_server_is_followed_by_one_that_goes_on_from_the_last_state() {
     for other in &mut others {
         other.says("stands by");
         other.says("sees step");
-        // Known to each other, too: what berlin was the link for must outlive it.
-        other.says("sees step");
     }
+    // Known to each other, too: what berlin was the link for must outlive it.
+    running::wait_for("all know each other", || {
+        let met = |other: &running::Running| !other.heard("is connected to 2").is_empty();
+        others.iter().all(met).then_some(())
+    });
     let last = berlin
         .kill()
         .iter()

@@ -57,6 +57,17 @@ impl HybridClock {
         self.last
     }
 
+    /// A new stamp for a key that others write, too: as [`HybridClock::tick`], unless this clock has run ahead of
+    /// `wall_ms` by more than `max_drift_ms`, because the wall clock was wrong and was set right. Then the stamp
+    /// is above `floor` and not before `wall_ms`, and no more: one from the future would be held back everywhere
+    /// until its time comes, and the write not be seen for so long.
+    pub fn tick_near(&mut self, wall_ms: u64, floor: Hlc, max_drift_ms: u64) -> Hlc {
+        if self.last.wall_ms() <= wall_ms.saturating_add(max_drift_ms) {
+            return self.tick(wall_ms, floor);
+        }
+        Hlc::from_wall_ms(wall_ms).max(Hlc(floor.0.saturating_add(1)))
+    }
+
     /// Learns a stamp made elsewhere, so that later ones here are above it.
     ///
     /// A stamp more than `max_drift_ms` ahead of `wall_ms` is ignored and `false` returned: one bad clock
@@ -79,6 +90,18 @@ impl HybridClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_was_wrong_does_not_stamp_shared_keys_into_the_future() {
+        let mut clock = HybridClock::default();
+        let wrong = clock.tick(3_600_000, Hlc::ZERO);
+        let floor = Hlc::from_wall_ms(900);
+        assert_eq!(clock.tick_near(1_000, floor, 500), Hlc::from_wall_ms(1_000));
+        let late = Hlc::from_wall_ms(1_400);
+        assert_eq!(clock.tick_near(1_000, late, 500), Hlc(late.0 + 1));
+        assert_eq!(clock.last(), wrong);
+        assert!(clock.tick_near(3_599_900, late, 500) > wrong);
+    }
 
     #[test]
     fn stamps_rise_though_the_wall_clock_falls() {

@@ -396,7 +396,8 @@ impl Replica {
         if how.restate && !known {
             return (Hlc::ZERO, over);
         }
-        (self.own.clock.tick(wall_ms, floor), over)
+        let drift = ms(self.config.timing.max_clock_drift).unsigned_abs();
+        (self.own.clock.tick_near(wall_ms, floor, drift), over)
     }
 
     pub(super) fn has_batch(&self) -> bool {
