@@ -108,7 +108,7 @@ function refresh() {
 	if (feed.line !== "live") count();
 	const minute = now.getMinutes();
 	// A pixel a minute, so that nothing burns in.
-	if (minute !== shift) document.body.style.setProperty("--shift", ((shift = minute) % 8) - 4 + "px");
+	if (minute !== shift) document.body.style.setProperty("--shift", ((shift = minute) % 8) - 8 + "px");
 }
 
 /** The next screenful, and after the last the first again; not while somebody scrolls. */
