@@ -157,7 +157,10 @@ impl Page<'_> {
         let deadline = Deadline::after(within);
         loop {
             // While a page is being loaded there may be no document.
-            if self.js(&format!("Boolean(document.body && ({expression}))")) == true {
+            if self.js(&format!(
+                "Boolean(document.readyState !== 'loading' && ({expression}))"
+            )) == true
+            {
                 return;
             }
             let text = || self.js("document.body.innerText");
