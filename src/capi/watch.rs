@@ -64,7 +64,8 @@ pub unsafe extern "C" fn pmesh_watch_new(
 /// first perhaps before this has returned.
 ///
 /// The answer is lent: valid until the callback returns, never to be freed. NULL is handed over once, when the
-/// node has left; nothing comes after it. A callback may call anything, pmesh_watch_free of its own watch
+/// node has left; nothing comes after it, and nothing at all comes once the watch is freed: who wants the NULL
+/// frees the watch only then. A callback may call anything, pmesh_watch_free of its own watch
 /// included; it must return, and not by `longjmp` or a C++ exception. While it runs no other item is handed
 /// over; what comes meanwhile waits as with pmesh_watch_new.
 ///

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "presence_mesh.h"
 
@@ -42,12 +43,19 @@ static void print_lamp(const pmesh_answer *answer) {
                answer->new_entry->contributions[0].node);
 }
 
+/* What the callback shares with main. */
+struct calls {
+    int count;   /* read again only when the watch is freed */
+    int stopped; /* closed when the node has left */
+};
+
 static void on_mailbox(const pmesh_answer *answer, void *user_data) {
-    int *calls = user_data;
-    ++*calls;
-    if (!answer)
+    struct calls *calls = user_data;
+    ++calls->count;
+    if (!answer) {
         printf("callback: stopped\n");
-    else if (answer->kind == PMESH_CHANGE && answer->new_entry)
+        close(calls->stopped);
+    } else if (answer->kind == PMESH_CHANGE && answer->new_entry)
         printf("callback: change %s %u/%u\n", answer->key, (unsigned)answer->new_entry->value.counts.new_messages,
                (unsigned)answer->new_entry->value.counts.old_messages);
 }
@@ -116,8 +124,10 @@ int main(int argc, char **argv) {
     MUST(pmesh_ready(mesh, 30000));
     MUST(pmesh_set_device(mesh, "PJSIP/200", PMESH_NOT_INUSE));
 
-    int calls = 0; /* read again only when the watch is freed */
-    int fd;
+    int fd, pipe_ends[2];
+    if (pipe(pipe_ends) != 0)
+        return 1;
+    struct calls calls = {.stopped = pipe_ends[1]};
     pmesh_watch *lamps, *boxes, *events;
     const char *conditions[] = {"slot >= 700"};
     MUST(pmesh_watch_new(mesh, "device", "PJSIP/100", &lamps));
@@ -128,16 +138,19 @@ int main(int argc, char **argv) {
     MUST(pmesh_set_custom(mesh, "queues", "sales", "{\"waiting\":3}"));
     printf("watching\n");
 
-    struct pollfd wait[2] = {{.fd = fd, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
+    enum { LAMPS, INPUT, STOPPED };
+    struct pollfd wait[] = {{.fd = fd, .events = POLLIN}, {.fd = 0, .events = POLLIN}, {.fd = pipe_ends[0]}};
     char line[64];
-    bool more = true;
-    while (more && poll(wait, 2, -1) >= 0) {
-        if (wait[0].revents)
-            more = take_lamps(lamps);
-        if (wait[1].revents) {
+    /* Until both watches have said that the node has left: a freed one says nothing more. */
+    while ((wait[LAMPS].fd >= 0 || wait[STOPPED].fd >= 0) && poll(wait, 3, -1) >= 0) {
+        if (wait[LAMPS].revents && !take_lamps(lamps))
+            wait[LAMPS].fd = -1;
+        if (wait[STOPPED].revents)
+            wait[STOPPED].fd = -1;
+        if (wait[INPUT].revents) {
             if (!fgets(line, sizeof line, stdin) || strcmp(line, "leave\n") == 0) {
                 MUST(pmesh_leave(mesh));
-                wait[1].fd = -1;
+                wait[INPUT].fd = -1;
             } else if (strcmp(line, "publish\n") == 0) {
                 publish(mesh);
             } else if (strcmp(line, "list\n") == 0) {
@@ -159,6 +172,7 @@ int main(int argc, char **argv) {
     pmesh_free(mesh); /* before the watch: that may outlive it */
     pmesh_watch_free(boxes);
     pmesh_watch_free(events);
-    printf("left after %d calls\n", calls);
+    close(pipe_ends[0]);
+    printf("left after %d calls\n", calls.count);
     return 0;
 }
