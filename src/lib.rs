@@ -24,6 +24,8 @@ pub mod error;
 mod events;
 #[cfg(feature = "net")]
 mod mesh;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "net")]
 mod net;
 #[cfg(feature = "persist")]
@@ -37,8 +39,8 @@ mod zoo;
 
 pub use model::*;
 pub use proto::{
-    Change, Contribution, Counters, Explanation, Freshness, Limits, Merge, Preset, PublishError,
-    Rule, Shown, Standing, Timing, WriteError,
+    Change, Contribution, Counters, Explanation, Freshness, Limits, Merge, Preset, Propagation,
+    PublishError, ReplicaStatistics, Rule, Shown, SpaceCounts, Standing, Timing, WriteError,
 };
 pub use wire::{Digest, Identity, MeshKey};
 
@@ -49,7 +51,7 @@ pub use error::{AddressError, KeyUseError, SetAttributeError, StartError};
 #[cfg(feature = "net")]
 pub use events::{EventStream, Events};
 #[cfg(feature = "net")]
-pub use mesh::{Departure, Mesh, Peer, PeerChange, PeerWatcher, Pong, Status};
+pub use mesh::{Departure, Mesh, Peer, PeerChange, PeerWatcher, Pong, Statistics, Status};
 #[cfg(feature = "faults")]
 pub use net::Links;
 #[cfg(feature = "faults")]

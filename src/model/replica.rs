@@ -101,6 +101,11 @@ impl Incarnation {
             Self(floor.0.saturating_add(1))
         }
     }
+
+    /// When it began, in ms since the Unix epoch, by its own clock; later when it was forced above an earlier one.
+    pub fn started_ms(self) -> u64 {
+        self.0 >> 16
+    }
 }
 
 impl fmt::Display for Incarnation {

@@ -5,6 +5,7 @@ mod local;
 mod remote;
 mod save;
 mod serve;
+mod statistics;
 mod track;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -163,9 +163,8 @@ impl View {
         });
         let old = std::mem::replace(&mut row.shown, new);
         let visible = old != row.shown;
-        if old.is_some() != row.shown.is_some() {
-            self.index.turn(key, row.shown.is_some());
-        }
+        let freshness = |was: &Option<Was>| was.as_ref().map(|was| was.freshness);
+        self.index.turn(key, freshness(&old), freshness(&row.shown));
         if !self.watches.is_empty() && self.watches.wanted(key, visible) {
             let new = verdict.map(|verdict| shown(store, key, &candidates, &verdict, &rules));
             let old = old.map(|was| was.into_shown(key));
@@ -283,6 +282,11 @@ impl View {
         self.index.count(scope)
     }
 
+    /// How many keys are shown of a space: live, stale and gone ones.
+    pub(super) fn count_by_freshness(&self, space: SpaceId) -> [usize; 3] {
+        self.index.count_by_freshness(space)
+    }
+
     pub(super) fn poll_watch(&mut self, store: &Store, id: WatchId, now: Now) -> Option<Watched> {
         match self.watches.next(id) {
             Next::Nothing => None,
@@ -308,8 +312,10 @@ impl View {
                 });
         }
         let rules = self.rules();
+        let mut counts = Index::default();
         for (key, origins) in &expected {
             let verdict = evaluate(key, &candidates(store, origins, key, now), &rules);
+            counts.turn(key, None, verdict.as_ref().map(|verdict| verdict.freshness));
             let new = verdict.map(|verdict| (verdict.value, verdict.freshness));
             let kept = self.rows.get(key).and_then(|row| row.shown.as_ref());
             if kept.map(|was| (was.value.clone(), was.freshness)) != new {
@@ -319,7 +325,15 @@ impl View {
         let mut rows = self.rows.iter();
         match rows.find(|(key, _)| !expected.contains_key(key)) {
             Some((key, _)) => Err(key.clone()),
-            None => self.recomputed_apart(store, now),
+            None => {
+                let apart = |space: &SpaceId| *space != SpaceId::CUSTOM_PER_ORIGIN;
+                for space in SpaceId::VISIBLE.into_iter().filter(apart) {
+                    let (kept, found) = (&self.index, &counts);
+                    let of = |index: &Index| index.count_by_freshness(space);
+                    assert_eq!(of(kept), of(found), "keys of {space:?} by freshness");
+                }
+                self.recomputed_apart(store, now)
+            }
         }
     }
 
