@@ -226,12 +226,10 @@ impl<T: StateValue> Space<T> {
         let explanation = self
             .shared
             .with(|replica, now| replica.explain(&key, now))?;
-        let shown = self.shown(&explanation.shown)?;
-        Some(Explanation {
-            key: shown.key.clone(),
-            rule: explanation.rule,
-            shown,
-        })
+        let mut explanation = explanation.decode(|value| self.kind.decode(value))?;
+        explanation.key = self.kind.local(&explanation.key);
+        explanation.shown.key = explanation.key.clone();
+        Some(explanation)
     }
 
     fn write<K: AsRef<str>>(

@@ -197,7 +197,7 @@ async fn a_call_on_one_server_lights_the_lamp_on_the_other() {
     let told = paris.bridge.told("PJSIP/100");
     assert_eq!(
         told.iter()
-            .map(|told| (told.eid.to_string(), told.state))
+            .map(|told| (told.eid.to_string(), told.value))
             .collect::<Vec<_>>(),
         [(A.to_owned(), DeviceState::Ringing)]
     );

@@ -73,7 +73,7 @@ pub use withdraw::{Withdrawal, withdraw_from_ledger};
 use clock::Clock;
 use desired::{Filter, Roster};
 use digest::Credentials;
-use ledger::{Ledger, Telling};
+use ledger::{Ledger, Slot, Telling};
 use link::{Link, LinkShared};
 use pbx::{Dump, Memory, Pulse};
 use publisher::Target;
@@ -81,7 +81,7 @@ use reconcile::Reconciler;
 use speaker::{Speaker, SpeakerParts};
 use worker::{Published, Worker};
 
-use crate::{DeviceState, Mesh, Source};
+use crate::{DeviceState, MailboxName, Mesh, MessageCounts, Source};
 
 /// A running bridge between a mesh and one Asterisk.
 ///
@@ -133,15 +133,16 @@ pub struct AsteriskStatus {
     pub last_refusal: Option<String>,
 }
 
-/// What the PBX was told of a device under one EID.
+/// What the PBX was told under one EID: a device's state ([`DeviceState`]), or a mailbox's counts
+/// ([`MessageCounts`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Told {
-    /// Whose state it is.
+pub struct Told<T> {
+    /// Whose it is.
     pub eid: Eid,
-    /// The state.
-    pub state: DeviceState,
-    /// When the PBX took it.
+    /// What it was told.
+    pub value: T,
+    /// When the PBX took it; what an earlier run of this node told it: when that was sent.
     pub at: SystemTime,
     /// Something else is to be told, or the PBX may have forgotten it.
     pub pending: bool,
@@ -258,7 +259,7 @@ impl Asterisk {
     }
 
     /// What the PBX was told of a device, by EID, and when.
-    pub fn told(&self, device: &str) -> Vec<Told> {
+    pub fn told(&self, device: &str) -> Vec<Told<DeviceState>> {
         self.monitor.told(device)
     }
 
@@ -312,22 +313,31 @@ impl AsteriskMonitor {
     }
 
     /// What the PBX was told of a device, by EID, and when.
-    pub fn told(&self, device: &str) -> Vec<Told> {
-        let rows = self
+    pub fn told(&self, device: &str) -> Vec<Told<DeviceState>> {
+        let reconciler = self
             .reconciler
             .lock()
-            .expect("no holder of this lock panics")
-            .told(device);
-        let told = rows.into_iter().filter_map(|(eid, row)| match row.telling {
-            Telling::State(state) => Some(Told {
-                eid,
-                state,
-                at: row.at,
-                pending: row.pending,
-            }),
+            .expect("no holder of this lock panics");
+        let told = reconciler.told(device).into_iter();
+        told.filter_map(|(eid, row)| match row.telling {
+            Telling::State(state) => Some(row.told(eid, state)),
             Telling::Counts(..) => None,
-        });
-        told.collect()
+        })
+        .collect()
+    }
+
+    /// What the PBX was told of a mailbox, under whose EID, and when.
+    pub fn told_mailbox(&self, mailbox: &MailboxName) -> Option<Told<MessageCounts>> {
+        let slot = Slot::Mailbox(mailbox.as_str().to_owned());
+        let reconciler = self
+            .reconciler
+            .lock()
+            .expect("no holder of this lock panics");
+        let row = reconciler.told_of(&slot)?;
+        match row.telling {
+            Telling::Counts(counts, eid) => Some(row.told(eid, counts)),
+            Telling::State(_) => None,
+        }
     }
 }
 

@@ -180,6 +180,18 @@ impl Shown<Value> {
     }
 }
 
+impl Explanation<Value> {
+    /// Decodes all values with `decode`; `None` when the shown one cannot be. Contributions that cannot be
+    /// are left out.
+    pub fn decode<T>(&self, decode: impl Fn(&Value) -> Option<T>) -> Option<Explanation<T>> {
+        Some(Explanation {
+            key: self.key.clone(),
+            rule: self.rule,
+            shown: self.shown.decode(decode)?,
+        })
+    }
+}
+
 impl Contribution<Value> {
     /// Decodes the value with `decode`; `None` when that cannot be.
     pub fn decode<T>(&self, decode: impl Fn(&Value) -> Option<T>) -> Option<Contribution<T>> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use presence_mesh::bridge::asterisk::Told;
 use presence_mesh::{
     Contribution, DeviceState, Explanation, FieldValue, FoundBy, Freshness, Gap, Mesh, Peer,
     PublishedEvent, Shown, SpaceId, Standing, Status,
@@ -75,6 +76,21 @@ pub struct Explained<V> {
     /// The rule as a sentence.
     pub why: String,
     pub contributions: Vec<ExplainedPart<V>>,
+    /// What this node's PBX was told of it; absent where there is no bridge, or none that tells such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pbx: Option<Vec<ToldPart<V>>>,
+}
+
+/// What the PBX was told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToldPart<V> {
+    /// Under whose EID.
+    pub eid: String,
+    #[serde(flatten)]
+    pub value: V,
+    pub told_at: String,
+    /// Something else is to be told, or the PBX may have forgotten it.
+    pub pending: bool,
 }
 
 /// A contribution with its stamp.
@@ -254,8 +270,18 @@ impl<V> Part<V> {
 }
 
 impl<V> Explained<V> {
-    pub fn new<T: Into<V>>(space: &str, explanation: Explanation<T>) -> Self {
+    pub fn new<T: Into<V>>(
+        space: &str,
+        explanation: Explanation<T>,
+        pbx: Option<Vec<Told<T>>>,
+    ) -> Self {
         let shown = explanation.shown;
+        let told = |told: Told<T>| ToldPart {
+            eid: told.eid.to_string(),
+            value: told.value.into(),
+            told_at: rfc3339(told.at),
+            pending: told.pending,
+        };
         Self {
             space: space.to_owned(),
             key: explanation.key.to_string(),
@@ -270,6 +296,7 @@ impl<V> Explained<V> {
                 .into_iter()
                 .map(ExplainedPart::new)
                 .collect(),
+            pbx: pbx.map(|pbx| pbx.into_iter().map(told).collect()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Spaces as HTTP shows them.
 
-use presence_mesh::{DeviceState, Mesh, MessageCounts, Presence, Space, StateValue};
+use presence_mesh::bridge::asterisk::{AsteriskMonitor, Told};
+use presence_mesh::{DeviceState, MailboxName, Mesh, MessageCounts, Presence, Space, StateValue};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -30,6 +31,11 @@ pub trait Exposed: StateValue + Sized {
     /// # Errors
     /// What is wrong with it, for people.
     fn from_body(body: Self::Body) -> Result<Self, String>;
+
+    /// What the PBX was told of a key; `None` when it is told nothing of such keys.
+    fn told(_: &AsteriskMonitor, _key: &str) -> Option<Vec<Told<Self>>> {
+        None
+    }
 
     /// The space that a path below `root` speaks of, and the path of the space itself.
     ///
@@ -90,6 +96,10 @@ impl Exposed for DeviceState {
             .parse()
             .map_err(|error: presence_mesh::UnknownDeviceState| error.to_string())
     }
+
+    fn told(monitor: &AsteriskMonitor, key: &str) -> Option<Vec<Told<Self>>> {
+        Some(monitor.told(key))
+    }
 }
 
 impl Exposed for MessageCounts {
@@ -117,6 +127,11 @@ impl Exposed for MessageCounts {
         }
         .checked()
         .map_err(|error| error.to_string())
+    }
+
+    fn told(monitor: &AsteriskMonitor, key: &str) -> Option<Vec<Told<Self>>> {
+        let mailbox: MailboxName = key.parse().ok()?;
+        Some(monitor.told_mailbox(&mailbox).into_iter().collect())
     }
 }
 
