@@ -142,11 +142,6 @@ impl Lines {
     }
 }
 
-/// `1 conflict`, `2 conflicts`
-pub fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 /// A line without what aligns it in a terminal.
 pub fn words(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -162,7 +157,7 @@ fn doubted(sites: &[String], doubts: Doubts) -> String {
     match (doubts.stale, doubts.gone) {
         (0, 0) => format!("        {who} every lamp live"),
         (stale, 0) => format!("STALE   {who} {stale} lamps stale, up to {oldest} old"),
-        (0, gone) => format!("GONE    {who} {gone} lamps gone, last heard up to {oldest} ago"),
+        (0, gone) => format!("GONE    {who} {gone} lamps gone, up to {oldest} old"),
         (stale, gone) => {
             format!("STALE   {who} {stale} lamps stale and {gone} gone, up to {oldest} old")
         }
@@ -181,7 +176,7 @@ fn healed_lines(healed: &Healed, nodes: usize) -> Vec<String> {
     let mut lines = vec![format!(
         "HEALED  digests equal on all {nodes} after {}, {entries} entries exchanged, {}, every lamp live after {} (digest {digest:.8})",
         span::took(*agreed_in),
-        counted(*conflicts, "conflict"),
+        output::counted(*conflicts, "conflict"),
         span::took(*live_in),
     )];
     if let Some((key, counts, winner)) = shared_box {

@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::engine::{Engine, Happening};
 use super::eyes::{self, Eyes};
-use super::lines::{Lines, counted, words};
+use super::lines::{Lines, words};
 use super::phones::Reading;
 use super::sightings::Seen;
 use super::stage::{Fault, Wish as StageWish};
@@ -18,7 +18,7 @@ use crate::panel::{
     Board, FRAME, Keys, Network, Press, Scope, Screen, Theme, Told, Weight, Wish, write_report,
 };
 use crate::run::Stop;
-use crate::span;
+use crate::{output, span};
 
 /// How often it is looked how the nodes stand to each other.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -174,14 +174,15 @@ impl Show {
                     "converged in {}, {} entries exchanged, {}",
                     span::took(healed.live_in),
                     healed.entries,
-                    counted(healed.conflicts, "conflict"),
+                    output::counted(healed.conflicts, "conflict"),
                 );
                 self.board.announce(now, &text, Weight::Good);
                 self.board
                     .note(now, &format!("HEALED {text}"), Weight::Good);
-                // The first line says the same in more words.
-                for line in told.iter().skip(1) {
-                    self.board.note(now, &words(line), Weight::Plain);
+                if let Some((key, counts, winner)) = &healed.shared_box {
+                    let text =
+                        format!("both sides wrote {key}: the later, {winner}'s, stands: {counts}");
+                    self.board.note(now, &text, Weight::Plain);
                 }
                 return;
             }

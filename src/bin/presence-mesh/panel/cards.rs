@@ -2,8 +2,10 @@
 
 use super::lamps::Site;
 
-/// Lines of a card above its lamps.
+/// Lines of a card above its lamps: the site, and how its node stands.
 pub const HEAD: usize = 2;
+/// What is shared has no node.
+const SHARED_HEAD: usize = 1;
 /// Narrower, and names would be guessed.
 const LEAST_WIDTH: usize = 16;
 /// From here on a lamp has all its words on one line.
@@ -20,6 +22,8 @@ pub struct Cards {
 pub struct Band {
     pub top: usize,
     pub height: usize,
+    /// Lines above the lamps.
+    pub head: usize,
     pub cards: Vec<Card>,
 }
 
@@ -62,16 +66,17 @@ impl Cards {
         if !mine.is_empty() {
             let most = (width / LEAST_WIDTH).clamp(1, mine.len());
             let bands = mine.len().div_ceil(most);
-            mine.chunks(mine.len().div_ceil(bands))
-                .for_each(|band| cards.push(band, mine.len().div_ceil(bands), width));
+            let columns = mine.len().div_ceil(bands);
+            mine.chunks(columns)
+                .for_each(|band| cards.push(band, columns, width, HEAD));
         }
         if !shared.is_empty() {
-            cards.push(shared, 1, width);
+            cards.push(shared, 1, width, SHARED_HEAD);
         }
         cards
     }
 
-    fn push(&mut self, sites: &[(usize, Vec<usize>)], columns: usize, width: usize) {
+    fn push(&mut self, sites: &[(usize, Vec<usize>)], columns: usize, width: usize, head: usize) {
         let top = match self.height {
             0 => 0,
             // An empty line keeps bands apart.
@@ -81,13 +86,14 @@ impl Cards {
         let cards: Vec<Card> = sites
             .iter()
             .enumerate()
-            .map(|(column, (site, rows))| Card::new(*site, rows, column * width, width, top + HEAD))
+            .map(|(column, (site, rows))| Card::new(*site, rows, column * width, width, top + head))
             .collect();
         let bottom = |card: &Card| card.places.iter().map(|place| place.y + place.lines).max();
-        let bottom = cards.iter().filter_map(bottom).max().unwrap_or(top + HEAD);
+        let bottom = cards.iter().filter_map(bottom).max().unwrap_or(top + head);
         self.bands.push(Band {
             top,
             height: bottom - top,
+            head,
             cards,
         });
         self.height = bottom;

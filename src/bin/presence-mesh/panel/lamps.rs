@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use presence_mesh::Freshness;
 
-use super::look::{Look, clean, words};
+use super::look::{Look, ascii, clean, words};
 use super::told::{Item, Space};
 use crate::api::Object;
 use crate::people::Person;
@@ -297,7 +297,7 @@ impl Row {
             name: clean(name),
             extension: clean(extension),
             keys: Default::default(),
-            hay: format!("{name} {extension} {key} {site}").to_lowercase(),
+            hay: ascii(&format!("{name} {extension} {key} {site}").to_lowercase()),
         }
     }
 

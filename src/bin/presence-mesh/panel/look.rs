@@ -53,7 +53,7 @@ impl Look {
         let Some(age) = self.age else {
             return fit(&self.label, width);
         };
-        let age = format!("~{}", span::age(age).replace(' ', ""));
+        let age = format!("~{}", span::short(age));
         let left = width.saturating_sub(age.len() + 1);
         if left < 2 {
             return fit(&age, width);
@@ -98,6 +98,46 @@ pub fn words(item: &Item) -> String {
 pub fn clean(text: &str) -> String {
     let visible = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     text.chars().map(visible).collect()
+}
+
+/// The nearest text in ASCII, for terminals without other letters and for who types none: `Novak`.
+pub fn ascii(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_owned();
+    }
+    text.chars().map(base).collect()
+}
+
+/// The letter below the accent; of other scripts, a question mark.
+fn base(letter: char) -> char {
+    if letter.is_ascii() {
+        return letter;
+    }
+    let small = letter.to_lowercase().next().unwrap_or(letter);
+    let found = match small {
+        'à'..='å' | 'ā' | 'ă' | 'ą' => 'a',
+        'ç' | 'ć' | 'č' => 'c',
+        'ď' | 'đ' | 'ð' => 'd',
+        'è'..='ë' | 'ē' | 'ė' | 'ę' | 'ě' => 'e',
+        'ğ' | 'ģ' => 'g',
+        'ì'..='ï' | 'ī' | 'į' | 'ı' => 'i',
+        'ķ' => 'k',
+        'ļ' | 'ľ' | 'ł' => 'l',
+        'ñ' | 'ń' | 'ņ' | 'ň' => 'n',
+        'ò'..='ö' | 'ø' | 'ō' | 'ő' => 'o',
+        'ŕ' | 'ř' => 'r',
+        'ś' | 'ş' | 'š' | 'ș' | 'ß' => 's',
+        'ţ' | 'ť' | 'ț' => 't',
+        'ù'..='ü' | 'ū' | 'ů' | 'ű' | 'ų' => 'u',
+        'ý' | 'ÿ' => 'y',
+        'ź' | 'ż' | 'ž' => 'z',
+        _ => return '?',
+    };
+    if letter == small {
+        found
+    } else {
+        found.to_ascii_uppercase()
+    }
 }
 
 /// How many cells a text takes.
@@ -155,6 +195,12 @@ mod tests {
         assert_eq!(fit("日本語", 5), "日本.");
         assert_eq!(fit("abc", 0), "");
         assert_eq!(width("日本"), 4);
+    }
+
+    #[test]
+    fn names_are_readable_without_their_accents() {
+        assert_eq!(ascii("Łucja Nováková"), "Lucja Novakova");
+        assert_eq!(ascii("Åse Ünal 王"), "Ase Unal ?");
     }
 
     #[test]

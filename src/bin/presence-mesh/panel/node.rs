@@ -63,7 +63,7 @@ impl Node {
     /// Its standing in words: `alive`, `suspect ~4s`, `left`.
     pub fn trust(&self) -> String {
         let since = |word: &str| match self.age {
-            Some(age) => format!("{word} ~{}", span::age(age).replace(' ', "")),
+            Some(age) => format!("{word} ~{}", span::short(age)),
             None => word.to_owned(),
         };
         match (self.link, self.standing) {

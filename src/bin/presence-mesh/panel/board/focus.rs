@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::press::Wish;
+use crate::panel::look::ascii;
 use crate::panel::told::Space;
 use crate::panel::why::Why;
 
@@ -36,10 +37,8 @@ pub struct Asked {
 impl Focus {
     /// The words that are looked for.
     pub fn words(&self) -> Vec<String> {
-        self.filter
-            .split_whitespace()
-            .map(str::to_lowercase)
-            .collect()
+        let words = self.filter.split_whitespace();
+        words.map(|word| ascii(&word.to_lowercase())).collect()
     }
 
     pub fn ask(&mut self, name: String, keys: Vec<(Space, String)>, now: Instant) -> Wish {

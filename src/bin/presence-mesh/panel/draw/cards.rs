@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use presence_mesh::Standing;
 use ratatui::layout::Rect;
-use ratatui::style::Modifier;
+use ratatui::style::{Modifier, Style};
 
 use super::pen::Pen;
 use crate::panel::board::Board;
-use crate::panel::cards::{Band, Card, Cards, HEAD, Place};
+use crate::panel::cards::{Band, Card, Cards, Place};
 use crate::panel::look::{Look, width};
 use crate::panel::node::{Link, Node};
 use crate::panel::theme::Tone;
@@ -40,7 +40,7 @@ pub fn all(pen: &mut Pen, board: &Board, cards: &Cards, top: usize, now: Instant
         for card in &band.cards {
             site(pen, board, card, top + head, now);
             for place in &card.places {
-                let from = scroll + head + HEAD;
+                let from = scroll + head + band.head;
                 if place.y < from {
                     continue;
                 }
@@ -67,7 +67,7 @@ fn lamps_of(band: &Band) -> usize {
 fn head_line(band: &Band, scroll: usize, room: usize) -> Option<usize> {
     let seen = band.top < scroll + room && band.top + band.height > scroll;
     let line = band.top.saturating_sub(scroll);
-    (seen && line + HEAD <= room).then_some(line)
+    (seen && line + band.head <= room).then_some(line)
 }
 
 fn site(pen: &mut Pen, board: &Board, card: &Card, y: usize, _now: Instant) {
@@ -141,14 +141,14 @@ fn lamp(pen: &mut Pen, board: &Board, place: &Place, y: usize, now: Instant) {
         None => theme.style(look.tone),
     };
     let words = match look.age {
-        Some(_) => theme.quiet().add_modifier(Modifier::DIM),
+        Some(_) => theme.quiet(),
         None if look.tone == Tone::Free => theme.quiet(),
         None => tone,
     };
     let name = if look.age.is_some() {
         theme.quiet()
     } else {
-        ratatui::style::Style::new()
+        Style::new()
     };
     let shape_width = if theme.ascii { ASCII_SHAPE } else { SHAPE };
     pen.text(place.x, y, shape_width, &shape(&theme, &look), tone);
@@ -204,10 +204,7 @@ fn mark(pen: &mut Pen, place: &Place, y: usize) {
         x: clip(place.x),
         y: clip(y),
         width: clip(place.width),
-        height: clip(place.lines),
+        height: 1,
     };
-    pen.style(
-        area,
-        ratatui::style::Style::new().add_modifier(Modifier::REVERSED),
-    );
+    pen.style(area, Style::reset().add_modifier(Modifier::REVERSED));
 }

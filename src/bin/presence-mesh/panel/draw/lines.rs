@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::pen::Pen;
+use crate::output::counted;
 use crate::panel::board::{Board, Network, Scope};
 use crate::panel::log::Weight;
 use crate::panel::look::width;
@@ -45,9 +46,9 @@ fn headline(board: &Board, theme: &Theme, now: Instant) -> (String, ratatui::sty
         return (text.to_owned(), style);
     }
     let (lamps, old) = board.lamps.count(None);
-    let counted = match old {
-        0 => format!("{lamps} lamps, all live"),
-        old => format!("{lamps} lamps, {old} old"),
+    let trust = match old {
+        0 => "all live".to_owned(),
+        old => format!("{old} old"),
     };
     match &board.network {
         Network::Cut {
@@ -55,7 +56,7 @@ fn headline(board: &Board, theme: &Theme, now: Instant) -> (String, ratatui::sty
         } => {
             let sign = theme.pick("╳", "!!");
             let text = format!(
-                "{sign} CUT: {} | {}, {old} of {lamps} lamps old",
+                "{sign} CUT: {} | {}, {old} of {lamps} lamps old, h heals",
                 left.join(" "),
                 right.join(" ")
             );
@@ -66,10 +67,8 @@ fn headline(board: &Board, theme: &Theme, now: Instant) -> (String, ratatui::sty
             theme.strong(),
         ),
         Network::Whole { agree } => {
-            let nodes = match board.nodes().len() {
-                1 => "1 node".to_owned(),
-                count => format!("{count} nodes"),
-            };
+            let nodes = counted(board.nodes().len(), "node");
+            let lamps = counted(lamps, "lamp");
             let digests = match (board.is_demo(), agree) {
                 (false, _) => "",
                 (_, true) => ", digests equal",
@@ -79,12 +78,16 @@ fn headline(board: &Board, theme: &Theme, now: Instant) -> (String, ratatui::sty
                 .status
                 .as_ref()
                 .map_or("presence-mesh", |status| &status.mesh);
+            let ready = match &board.status {
+                Some(status) if !status.ready => ", not ready yet",
+                _ => "",
+            };
             let left_out = match board.lamps.left_out {
                 0 => String::new(),
                 more => format!(" ({more} more keys are not shown)"),
             };
             (
-                format!("{name}: {nodes}, {counted}{left_out}{digests}"),
+                format!("{name}: {nodes}, {lamps}, {trust}{left_out}{digests}{ready}"),
                 theme.strong(),
             )
         }
@@ -99,6 +102,9 @@ fn place(board: &Board, now: Instant) -> String {
     }
 }
 
+/// Seconds that the bars show at most.
+const MOST_BARS: usize = 60;
+
 /// How quick things are, over a rule; at its right what is hidden below it.
 pub fn quickness(pen: &mut Pen, board: &Board, y: usize, hidden: usize, now: Instant) {
     pen.rule(y);
@@ -108,36 +114,31 @@ pub fn quickness(pen: &mut Pen, board: &Board, y: usize, hidden: usize, now: Ins
         let style = pen.theme.strong();
         end = pen.right(end, y, 30, &text, style).saturating_sub(1);
     }
-    let style = pen.theme.quiet();
-    let room = end.saturating_sub(46).min(60);
-    let (text, bars) = match &board.spread {
-        Some(spread) => {
-            let bars = spread.bars(now, room, pen.theme.ascii);
-            match spread.quantiles() {
-                Some((p50, p99)) => (
-                    format!(
-                        " seen everywhere in p50 {}, p99 {} ",
-                        span::took(p50),
-                        span::took(p99)
-                    ),
-                    bars,
-                ),
-                None => (" no change yet ".to_owned(), String::new()),
+    let text = match &board.spread {
+        Some(spread) => match spread.quantiles() {
+            Some((p50, p99)) => {
+                let (p50, p99) = (span::took(p50), span::took(p99));
+                format!(" seen everywhere in p50 {p50}, p99 {p99} ")
             }
-        }
-        None if board.lost().is_some() => (" nothing comes in ".to_owned(), String::new()),
-        None => (
-            format!(" {:.0} changes/s seen here ", board.changes.last(now)),
-            board.changes.bars(now, room, pen.theme.ascii),
-        ),
+            None => " no change yet ".to_owned(),
+        },
+        None if board.lost().is_some() => " nothing comes in ".to_owned(),
+        None => format!(" {:.0} changes/s seen here ", board.changes.last(now)),
     };
-    let free = pen.theme.style(Tone::Free);
+    let room = end.saturating_sub(width(&text) + 4).min(MOST_BARS);
+    let bars = match &board.spread {
+        Some(spread) => spread.bars(now, room, pen.theme.ascii),
+        None => board.changes.bars(now, room, pen.theme.ascii),
+    };
+    // Seconds before the first are no part of it.
+    let bars = bars.trim_start();
     let bars = if bars.is_empty() {
-        bars
+        String::new()
     } else {
         format!("{bars} ")
     };
-    pen.parts(2, y, end.saturating_sub(2), &[(text, style), (bars, free)]);
+    let (quiet, free) = (pen.theme.quiet(), pen.theme.style(Tone::Free));
+    pen.parts(2, y, end.saturating_sub(2), &[(text, quiet), (bars, free)]);
 }
 
 pub fn log(pen: &mut Pen, board: &Board, y: usize, lines: usize) {

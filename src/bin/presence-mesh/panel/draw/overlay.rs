@@ -100,9 +100,9 @@ fn legend() -> Vec<Look> {
 }
 
 pub fn why(pen: &mut Pen, asked: &crate::panel::board::Asked, area: Rect) {
-    let lines: usize = asked.whys.iter().map(|why| why.says.len() + 5).sum();
+    let lines: usize = asked.whys.iter().map(|why| why.says.len() + 3).sum();
     let inside = pen.window(
-        centred(area, 92, lines.max(3) + 2),
+        centred(area, 92, lines.max(3) + 1),
         &format!("why {}", asked.name),
     );
     let (mut y, bottom) = (usize::from(inside.y), usize::from(inside.bottom()));
@@ -144,7 +144,7 @@ fn one(pen: &mut Pen, why: &Why, x: usize, mut y: usize, most: usize, bottom: us
             } else {
                 theme.style(look.tone)
             };
-            let since = format!(", {}, last changed {}", why.trust, why.changed_at);
+            let since = format!(", {}, since {}", why.trust, why.changed_at);
             let shape = format!("  {} {}", look.shape(&theme).trim(), look.label);
             line(pen, &[(name, strong), (shape, tone), (since, quiet)]);
         }

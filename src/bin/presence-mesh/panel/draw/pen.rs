@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::panel::look::{fit, width};
+use crate::panel::look::{ascii, fit, width};
 use crate::panel::theme::Theme;
 
 pub struct Pen<'a> {
@@ -30,7 +30,12 @@ impl<'a> Pen<'a> {
         if line >= self.buffer.area.height || most == 0 {
             return x;
         }
-        let text = fit(text, most);
+        let text = if self.theme.ascii {
+            ascii(text)
+        } else {
+            text.to_owned()
+        };
+        let text = fit(&text, most);
         self.buffer.set_stringn(column, line, &text, most, style);
         x + width(&text)
     }
