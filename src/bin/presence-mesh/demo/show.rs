@@ -22,6 +22,8 @@ use crate::{output, span};
 
 /// How often it is looked how the nodes stand to each other.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// A change on its way makes digests differ for some milliseconds: no news.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 /// The panel of the demonstration.
 pub struct Show {
@@ -30,6 +32,8 @@ pub struct Show {
     board: Board,
     eyes: Eyes,
     looked_at: Option<Instant>,
+    /// When all digests were equal last.
+    agreed_at: Instant,
     /// Somebody was made to ring this phone; how long that takes to be seen is told.
     called: Option<String>,
 }
@@ -60,6 +64,7 @@ impl Show {
             board,
             eyes: Eyes::of(site, mesh),
             looked_at: None,
+            agreed_at: now,
             called: None,
         })
     }
@@ -136,9 +141,14 @@ impl Show {
                 sides: sides.clone(),
             },
             ("cut", _) => return,
-            _ => Network::Whole {
-                agree: engine.sites().agree(),
-            },
+            _ => {
+                if engine.sites().agree() {
+                    self.agreed_at = now;
+                }
+                Network::Whole {
+                    agree: now - self.agreed_at < ON_ITS_WAY,
+                }
+            }
         };
     }
 

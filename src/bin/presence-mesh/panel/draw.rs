@@ -254,8 +254,13 @@ mod tests {
         assert!(screen[0].contains("NO CONNECTION for 1.0 s"), "{screen:#?}");
         let text = screen.join("\n");
         assert_eq!(text.matches("~1s").count(), 2, "{text}");
+        assert!(text.contains("refused; trying again in 1 s"), "{text}");
         assert!(
-            text.contains("refused; trying again in 1 s") && !text.contains("alive *"),
+            screen[2].contains("x lost") && screen[2].contains("~ not known"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("alive") && !screen[1].contains("ms"),
             "{text}"
         );
     }

@@ -38,7 +38,7 @@ pub fn all(pen: &mut Pen, board: &Board, cards: &Cards, top: usize, now: Instant
             continue;
         };
         for card in &band.cards {
-            site(pen, board, card, top + head, now);
+            site(pen, board, card, top + head);
             for place in &card.places {
                 let from = scroll + head + band.head;
                 if place.y < from {
@@ -70,43 +70,32 @@ fn head_line(band: &Band, scroll: usize, room: usize) -> Option<usize> {
     (seen && line + band.head <= room).then_some(line)
 }
 
-fn site(pen: &mut Pen, board: &Board, card: &Card, y: usize, _now: Instant) {
+fn site(pen: &mut Pen, board: &Board, card: &Card, y: usize) {
     let name = &board.lamps.sites()[card.site].name;
     let strong = pen.theme.strong();
     let Some(node) = board.node(name) else {
         pen.text(card.x + 1, y, card.width - 1, name, strong);
         return;
     };
+    // What the node that is lost thought of others is known no more.
     let lost = board.lost().is_some();
-    let style = match (lost, node.link) {
-        (true, _) => pen.theme.quiet(),
-        (_, Link::Up) => pen.theme.quiet(),
+    let way = if lost { String::new() } else { way(pen, node) };
+    let style = match node.link {
+        Link::Up => pen.theme.quiet(),
         _ => pen.theme.style(Tone::Call),
     };
     let end = card.x + card.width;
-    let way = way(pen, node);
     let begin = pen.right(end, y, card.width / 2, &way, style);
-    pen.text(
-        card.x + 1,
-        y,
-        begin.saturating_sub(card.x + 2),
-        name,
-        strong,
-    );
-    let (shape, tone) = standing(pen, node);
-    let (shape, tone) = if lost {
-        (pen.theme.pick("◌", "~"), Tone::Grey)
-    } else {
-        (shape, tone)
+    let room = begin.saturating_sub(card.x + 2);
+    pen.text(card.x + 1, y, room, name, strong);
+    let (shape, tone, words) = match (lost, node.link) {
+        (false, _) => standing(pen, node),
+        (true, Link::Own) => (pen.theme.pick("✕", "x"), Tone::Call, "lost".to_owned()),
+        (true, _) => (pen.theme.pick("◌", "~"), Tone::Grey, "not known".to_owned()),
     };
     let style = pen.theme.style(tone);
-    let words = if lost && node.link == Link::Own {
-        "lost".to_owned()
-    } else {
-        node.trust()
-    };
-    let parts = [(shape.to_owned(), style), (format!(" {words}"), style)];
-    pen.parts(card.x + 1, y + 1, card.width - 1, &parts);
+    let text = format!("{shape} {words}");
+    pen.text(card.x + 1, y + 1, card.width - 1, &text, style);
 }
 
 fn way(pen: &Pen, node: &Node) -> String {
@@ -118,14 +107,14 @@ fn way(pen: &Pen, node: &Node) -> String {
     format!("{sign} {}", node.way())
 }
 
-fn standing(pen: &Pen, node: &Node) -> (&'static str, Tone) {
-    match (node.link, node.standing) {
+fn standing(pen: &Pen, node: &Node) -> (&'static str, Tone, String) {
+    let (shape, tone) = match (node.link, node.standing) {
         (Link::Killed, _) => (pen.theme.pick("✕", "x"), Tone::Call),
-        (Link::Own, _) => (pen.theme.pick("●", "*"), Tone::Free),
-        (_, Standing::Alive) => (pen.theme.pick("●", "*"), Tone::Free),
+        (Link::Own, _) | (_, Standing::Alive) => (pen.theme.pick("●", "*"), Tone::Free),
         (_, Standing::Suspect) => (pen.theme.pick("◌", "~"), Tone::Ringing),
         _ => (pen.theme.pick("✕", "x"), Tone::Call),
-    }
+    };
+    (shape, tone, node.trust())
 }
 
 /// ```text
