@@ -43,14 +43,16 @@ fn the_demonstration_is_cut_healed_explained_and_quit_by_keys() {
     };
     terminal.run("demo --http 127.0.0.1:0");
     let all = |screen: &str| SITES.iter().all(|site| screen.contains(site));
-    let up = terminal.await_screen("five sites", |screen| {
-        all(screen) && screen.contains("40 lamps, all live")
-    });
-    // All forty, with what they show in words, on the smallest screen.
+    // All forty, with what they show in words, on the smallest screen. One that is half painted is no failure.
     let words = ["Free", "On a call", "Ringing", "On hold", "Offline"];
-    let lamps: usize = words.iter().map(|word| up.matches(word).count()).sum();
-    assert!(lamps >= 40, "{lamps} lamps:\n{up}");
-    assert!(up.contains("x cut  h heal  k kill oslo"), "{up}");
+    let lamps =
+        |screen: &str| -> usize { words.iter().map(|word| screen.matches(word).count()).sum() };
+    let up = terminal.await_screen("five sites", |screen| {
+        all(screen)
+            && screen.contains("40 lamps, all live")
+            && lamps(screen) >= 40
+            && screen.contains("x cut  h heal  k kill oslo")
+    });
     assert!(coloured(&terminal.coloured()), "{up}");
 
     terminal.press(&["c"]);
@@ -60,9 +62,9 @@ fn the_demonstration_is_cut_healed_explained_and_quit_by_keys() {
 
     terminal.press(&["x"]);
     let cut = terminal.await_screen("stale lamps", |screen| {
-        screen.contains("CUT: berlin paris | london madrid oslo") && hatched(screen) == 24
+        screen.contains("CUT: berlin paris | london madrid oslo, 24 of 40 lamps old")
+            && hatched(screen) == 24
     });
-    assert!(cut.contains("24 of 40 lamps old"), "{cut}");
     for line in cut.lines().skip(3).take(16) {
         let near: String = line.chars().take(32).collect();
         assert!(!near.contains('░'), "a lamp of this side is old: {line}");
@@ -85,15 +87,12 @@ fn the_demonstration_is_cut_healed_explained_and_quit_by_keys() {
     });
 
     terminal.press(&["h"]);
-    let healed = terminal.await_screen("convergence", |screen| {
-        screen.contains("converged in") && hatched(screen) == 0
+    terminal.await_screen("convergence", |screen| {
+        let line = screen.lines().next().unwrap_or_default();
+        let told = line.trim().strip_prefix("converged in ");
+        told.is_some_and(|told| told.contains(" entries exchanged, ") && told.contains(" conflict"))
+            && hatched(screen) == 0
     });
-    let line = healed.lines().next().unwrap_or_default();
-    let line = line.split("converged in").nth(1).unwrap_or_default();
-    assert!(
-        line.contains("entries exchanged, ") && line.contains("conflict"),
-        "{healed}"
-    );
 
     terminal.press(&["e"]);
     terminal.await_screen("an explanation", |screen| {

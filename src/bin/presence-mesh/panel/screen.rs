@@ -12,7 +12,8 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
 };
 
 use super::board::Board;
@@ -57,10 +58,14 @@ impl Screen {
 
     pub fn paint(&mut self, board: &mut Board, now: Instant) -> anyhow::Result<()> {
         let theme = self.theme;
-        self.terminal
-            .draw(|frame| draw::board(frame.buffer_mut(), board, &theme, now))
-            .context("cannot paint")?;
-        Ok(())
+        let mut paint = || -> io::Result<()> {
+            // Terminals that know how show nothing half painted; others pass over it.
+            execute!(io::stdout(), BeginSynchronizedUpdate)?;
+            self.terminal
+                .draw(|frame| draw::board(frame.buffer_mut(), board, &theme, now))?;
+            execute!(io::stdout(), EndSynchronizedUpdate)
+        };
+        paint().context("cannot paint")
     }
 }
 
@@ -74,7 +79,12 @@ impl Drop for Screen {
 fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let _ = disable_raw_mode();
-        let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+        let _ = execute!(
+            io::stdout(),
+            EndSynchronizedUpdate,
+            LeaveAlternateScreen,
+            Show
+        );
     }
 }
 
