@@ -183,6 +183,14 @@ fn a_node_that_is_lost_is_said_at_once_and_found_again() {
         "{shown}"
     );
     paris.put("/api/v1/devices/PJSIP%2F200", r#"{"state":"RINGING"}"#);
+    // What the node itself has measured of writes since we look.
+    let written = std::cell::Cell::new(3);
+    terminal.await_screen("how long others' writes take", |screen| {
+        written.set(written.get() + 1);
+        let counts = format!(r#"{{"new":{},"old":1}}"#, written.get());
+        paris.put("/api/v1/mailboxes/200", &counts);
+        screen.contains("others' seen in p50 <=")
+    });
     terminal.await_screen("the change", |screen| {
         screen.contains("▲") && screen.contains("Ringing")
     });

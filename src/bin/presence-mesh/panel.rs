@@ -5,6 +5,7 @@
 //! source grants. Nothing of that knows a terminal: [`draw`] paints a board into a buffer of cells, [`screen`]
 //! owns the terminal and gives it back, [`keys`] reads what is pressed.
 
+mod arrivals;
 mod board;
 mod cards;
 mod draw;

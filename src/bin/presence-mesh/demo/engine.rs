@@ -195,7 +195,7 @@ impl Engine {
                 return Ok(happening);
             }
             let calls = tokio::time::Instant::from_std(self.start + self.phones.next_at());
-            let phase = tokio::time::Instant::from_std(self.phase.due());
+            let phase = tokio::time::Instant::from_std(self.phase.due(self.automatic));
             tokio::select! {
                 sighting = self.sightings.next() => {
                     let sighting = sighting.ok_or_else(|| anyhow::anyhow!("all nodes have ended"))?;
@@ -481,12 +481,14 @@ impl Engine {
 }
 
 impl Phase {
-    fn due(&self) -> Instant {
+    /// When something is to be done; a cut that somebody wished for does not end by itself.
+    fn due(&self, automatic: bool) -> Instant {
         match self {
             Self::Whole { until } => *until,
             Self::Cut {
                 next_look, since, ..
-            } => (*next_look).min(*since + CUT_LASTS),
+            } if automatic => (*next_look).min(*since + CUT_LASTS),
+            Self::Cut { next_look, .. } => *next_look,
             Self::Healing { next_look, .. } => *next_look,
         }
     }

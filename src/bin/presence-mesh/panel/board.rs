@@ -10,6 +10,7 @@ use presence_mesh::Standing;
 pub use focus::{Asked, Focus};
 pub use press::Wish;
 
+use super::arrivals::Arrivals;
 use super::lamps::{Lamps, Lost};
 use super::log::{Log, Weight};
 use super::node::{Link, Node};
@@ -39,6 +40,8 @@ pub struct Board {
     pub spread: Option<Spread>,
     /// Changes of each second.
     pub changes: Pulse,
+    /// How long writes of others took until the node showed them.
+    pub arrivals: Arrivals,
     line: Line,
     pub network: Network,
     banner: Option<(String, Weight, Instant)>,
@@ -92,6 +95,7 @@ impl Board {
             lamps: Lamps::default(),
             log: Log::default(),
             changes: Pulse::new(now),
+            arrivals: Arrivals::default(),
             line: Line {
                 heard_at: now,
                 lost_since: None,
@@ -123,6 +127,7 @@ impl Board {
             Told::People(people) => self.lamps.people(people),
             Told::Event(event) => self.note(now, &event_words(&event), Weight::Plain),
             Told::Gap(gap) => self.note(now, &gap.to_string(), Weight::Plain),
+            Told::Arrivals(buckets) => self.arrivals.take(buckets),
             Told::Why(whys) => self.focus.explained(whys),
             Told::Lost { why, again_in } => self.lose(why, again_in, now),
         }

@@ -65,6 +65,8 @@ pub enum Told {
     People(Vec<Person>),
     /// Why lamps are what they are, as it was asked.
     Why(Vec<super::why::Why>),
+    /// How many writes of others took at most so many seconds, since the node's start.
+    Arrivals(Vec<(f64, u64)>),
     Event(EventObject),
     Gap(GapObject),
     /// The node does not answer, and when it is asked again.

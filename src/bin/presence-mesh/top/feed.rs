@@ -1,4 +1,5 @@
-//! What a node tells over HTTP: all lamps and a beat every second in one stream, passing events in another.
+//! What a node tells over HTTP: all lamps and a beat every second in one stream, passing events in another, and
+//! now and then what it measures.
 
 use std::thread;
 use std::time::Duration;
@@ -20,6 +21,8 @@ const QUEUE: usize = 1_024;
 const SILENCE: Duration = Duration::from_secs(5);
 /// A comment comes every 15 s.
 const EVENTS_SILENCE: Duration = Duration::from_secs(40);
+/// How often the node's own figures are asked for.
+const FIGURES_EVERY: Duration = Duration::from_secs(2);
 /// How long until the node is asked again: the first time, then ever later.
 const RETRY: [Duration; 4] = [
     Duration::from_millis(500),
@@ -42,10 +45,10 @@ struct Beat {
 impl Feed {
     pub fn start(address: &str) -> Self {
         let (sender, told) = mpsc::channel(QUEUE);
-        let (address, other) = (address.to_owned(), address.to_owned());
-        let events = sender.clone();
-        thread::spawn(move || follow_lamps(&address, &sender));
-        thread::spawn(move || follow_events(&other, &events));
+        for follow in [follow_lamps, follow_events, follow_figures] {
+            let (address, sender) = (address.to_owned(), sender.clone());
+            thread::spawn(move || follow(&address, &sender));
+        }
         Self(told)
     }
 
@@ -177,6 +180,36 @@ fn follow_events(address: &str, told: &mpsc::Sender<Told>) {
     }
 }
 
+/// What the node measures; whether it is there the other stream tells.
+fn follow_figures(address: &str, told: &mpsc::Sender<Told>) {
+    let connection = Connection::new(address);
+    while !told.is_closed() {
+        if let Ok(reply) = connection.get("/metrics")
+            && told
+                .blocking_send(Told::Arrivals(arrivals(&reply.body)))
+                .is_err()
+        {
+            return;
+        }
+        thread::sleep(FIGURES_EVERY);
+    }
+}
+
+/// The buckets of one histogram; none where there is none.
+fn arrivals(metrics: &str) -> Vec<(f64, u64)> {
+    let bucket = |line: &str| {
+        let line = line.strip_prefix("presence_mesh_propagation_seconds_bucket{le=\"")?;
+        let (end, count) = line.split_once("\"} ")?;
+        let end = if end == "+Inf" {
+            f64::INFINITY
+        } else {
+            end.parse().ok()?
+        };
+        Some((end, count.split(' ').next()?.parse().ok()?))
+    };
+    metrics.lines().filter_map(bucket).collect()
+}
+
 /// Asks why a key shows what it shows.
 pub fn explain(connection: &Connection, space: Space, key: &str) -> Why {
     fn of<V: DeserializeOwned + Into<Item>>(space: Space, body: &str) -> serde_json::Result<Why> {
@@ -205,6 +238,15 @@ mod tests {
             name: name.into(),
             data: data.into(),
         }
+    }
+
+    #[test]
+    fn of_all_figures_those_on_propagation_are_read() {
+        let text = "presence_mesh_peers{standing=\"alive\"} 4\n\
+                    presence_mesh_propagation_seconds_sum 1.5\n\
+                    presence_mesh_propagation_seconds_bucket{le=\"0.005\"} 7\n\
+                    presence_mesh_propagation_seconds_bucket{le=\"+Inf\"} 9\n";
+        assert_eq!(arrivals(text), [(0.005, 7), (f64::INFINITY, 9)]);
     }
 
     #[test]

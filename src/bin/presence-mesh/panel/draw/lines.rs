@@ -123,7 +123,14 @@ pub fn quickness(pen: &mut Pen, board: &Board, y: usize, hidden: usize, now: Ins
             None => " no change yet ".to_owned(),
         },
         None if board.lost().is_some() => " nothing comes in ".to_owned(),
-        None => format!(" {:.0} changes/s seen here ", board.changes.last(now)),
+        None => {
+            let quantile = |share| board.arrivals.quantile(share);
+            let arrivals = match (quantile(0.5), quantile(0.99)) {
+                (Some(p50), Some(p99)) => format!("others' seen in p50 {p50}, p99 {p99} "),
+                _ => String::new(),
+            };
+            format!(" {:.0} changes/s {arrivals}", board.changes.last(now))
+        }
     };
     let room = end.saturating_sub(width(&text) + 4).min(MOST_BARS);
     let bars = match &board.spread {

@@ -63,7 +63,7 @@ pub fn help(pen: &mut Pen, board: &Board, area: Rect) {
     } else {
         [
             "Each column is a site, with its node as this one knows it, and its lamps.",
-            "Nothing is changed from here. A report names nodes, lamps and the log.",
+            "p50, p99: how long others' writes took to be seen, as this node counts.",
         ]
     };
     for (line, text) in what.into_iter().enumerate() {
