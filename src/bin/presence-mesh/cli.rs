@@ -25,6 +25,7 @@ Examples:
   presence-mesh set device Custom:night INUSE
   presence-mesh devices 'PJSIP/*'
   presence-mesh explain device PJSIP/100
+  presence-mesh top                                     a running node on the screen
   presence-mesh sim run simulations/split-heal.toml     a cut of the network in virtual time, judged
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 not ready or no node answers, 4 not found.
@@ -63,6 +64,8 @@ pub enum Command {
     Peers(ReadArgs),
     /// Ask every node to answer, and tell who did and how quickly
     Ping(ReadArgs),
+    /// Watch a node on the screen: nodes, lamps, messages, events
+    Top(TopArgs),
     /// Run simulations of network partitions, and replay what went wrong
     #[command(subcommand)]
     Sim(SimCommand),
@@ -135,6 +138,30 @@ pub struct WatchArgs {
     pub pattern: Option<String>,
     #[command(flatten)]
     pub read: ReadArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Keys: e explain, / filter, r report, ? help, q quit. A lost node is said so at once, and looked for again.\n\
+                  Without a terminal, and with --plain, changes are printed as lines.\n\n\
+                  Examples:\n  presence-mesh top\n  presence-mesh top --http 10.0.0.7:4780 --ascii"
+)]
+pub struct TopArgs {
+    #[command(flatten)]
+    pub target: Target,
+    #[command(flatten)]
+    pub looks: LooksArgs,
+}
+
+/// How a panel is to look.
+#[derive(Debug, Args)]
+pub struct LooksArgs {
+    /// Print lines instead of painting the screen
+    #[arg(long)]
+    pub plain: bool,
+    /// Paint with ASCII alone [default: as the locale says]
+    #[arg(long)]
+    pub ascii: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -549,6 +576,8 @@ pub struct DemoArgs {
     /// Print no changes: only the start, cuts, heals and the summary
     #[arg(long)]
     pub headless: bool,
+    #[command(flatten)]
+    pub looks: LooksArgs,
     /// Chooses the calls; the same number gives the same calls
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -558,8 +587,12 @@ pub struct DemoArgs {
 }
 
 const DEMO_HELP: &str = "\
-All nodes run in this process and talk over real connections on the loopback interface. After 10 s the network is cut
-in two, 8 s later it heals; then again every minute. Exits with 1 when the nodes do not agree after a heal.
+All nodes run in this process and talk over real connections on the loopback interface. In a terminal it is a panel:
+x cuts the network, h heals it, k kills a node and revives it, c calls somebody, e explains a lamp, / filters, r writes
+a report, Tab looks from the next node, ? helps, q quits. NO_COLOR takes the colours away.
+
+Without a terminal, and with --plain or --headless, it prints lines: after 10 s the network is cut in two, 8 s later it
+heals; then again every minute. Exits with 1 when the nodes do not agree after a heal.
 
 Examples:
   presence-mesh demo

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::api::PREFIX;
 use crate::cli::{ClearArgs, SetArgs, SetWhat, SpaceName};
 use crate::exit;
-use connection::Connection;
+pub use connection::{Connection, StreamEvent};
 
 pub use events::events;
 pub use read::{custom, devices, explain, mailboxes, peers, ping, presence, status};
@@ -97,7 +97,7 @@ fn names_path(namespace: Option<&str>, key: &str) -> String {
     }
 }
 
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string()
 }
 

@@ -12,12 +12,14 @@ mod init;
 mod lamp;
 mod logs;
 mod output;
+mod panel;
 mod people;
 mod run;
 mod settings;
 mod sim;
 mod span;
 mod table;
+mod top;
 
 use std::process::ExitCode;
 
@@ -49,6 +51,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Status(args) => client::status(&args),
         Command::Peers(args) => client::peers(&args),
         Command::Ping(args) => client::ping(&args),
+        Command::Top(args) => top::run(&args),
         Command::Sim(command) => sim::run(&command),
         Command::Asterisk(AsteriskCommand::Config(args)) => bridge::print_config(&args),
         Command::Asterisk(AsteriskCommand::Withdraw(args)) => bridge::withdraw(&args),
