@@ -1,6 +1,5 @@
 //! The Debian package: made of the program this test was built with, put into a scratch root, and taken out again.
 
-#[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "support/asterisk.rs"]
 mod asterisk;
 #[path = "support/process.rs"]

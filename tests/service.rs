@@ -7,7 +7,7 @@ mod support {
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
@@ -421,4 +421,94 @@ fn the_unit_is_sound_and_lets_the_service_do_little() {
             .arg(format!("--root={}", root.path().display()))
             .arg("presence-mesh.service"),
     );
+}
+
+/// No container is built here: what the file names exists, cargo accepts what is copied, and the program takes what
+/// it is given.
+#[test]
+fn the_container_file_names_what_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = fs::read_to_string(root.join("packaging/Containerfile")).expect("it is here");
+    let lines = |word: &str| {
+        let lines = file.lines().filter_map(|line| line.strip_prefix(word));
+        lines.map(str::trim).map(str::to_owned).collect::<Vec<_>>()
+    };
+    // A folder that holds exactly what the first stage is given.
+    let stage = TempDir::new().expect("a temporary folder");
+    let copies = lines("COPY ");
+    let copies = copies.iter().filter(|copy| !copy.starts_with("--from="));
+    for copy in copies {
+        let (sources, target) = copy.rsplit_once(' ').expect("a target");
+        for source in sources.split(' ') {
+            assert!(root.join(source).exists(), "{source}");
+            let to = if target == "./" { source } else { target };
+            if !to.starts_with('/') {
+                symlink(root.join(source), stage.path().join(to)).expect("a writable folder");
+            }
+        }
+    }
+    let cargo = |arguments: &[&str]| {
+        let mut cargo = Command::new(env!("CARGO"));
+        succeed(cargo.args(arguments).current_dir(stage.path()))
+    };
+    let metadata = cargo(&["metadata", "--no-deps", "--offline", "--format-version=1"]);
+    let package: Value =
+        serde_json::from_str(metadata.lines().next().expect("JSON")).expect("JSON");
+    let package = &package["packages"][0];
+    let build = lines("RUN ")
+        .into_iter()
+        .find(|line| line.starts_with("cargo build"));
+    let build = build.expect("it builds");
+    let words: Vec<&str> = build.split(' ').collect();
+    let after = |flag: &str| {
+        words
+            .iter()
+            .skip_while(|word| **word != flag)
+            .nth(1)
+            .copied()
+    };
+    let features = package["features"].as_object().expect("it has features");
+    let wanted = after("--features").expect("features");
+    assert!(
+        wanted
+            .split(',')
+            .all(|feature| features.contains_key(feature)),
+        "{build}"
+    );
+    let target = package["targets"].as_array().expect("it has targets");
+    let target = target
+        .iter()
+        .find(|target| target["name"] == after("--bin").expect("a program"));
+    assert_eq!(target.expect("it is there")["kind"][0], "bin");
+    let built = format!(
+        "COPY --from=build /src/target/release/{} ",
+        after("--bin").expect("a program")
+    );
+    assert!(file.contains(&built), "{built}");
+    let user = lines("USER ").concat();
+    assert!(
+        user.split(':')
+            .all(|id| id.parse::<u32>().is_ok_and(|id| id > 0)),
+        "{user}"
+    );
+
+    let words =
+        |json: &str| -> Vec<String> { serde_json::from_str(json).expect("a list of words") };
+    assert_eq!(lines("ENTRYPOINT ").concat(), "[\"presence-mesh\"]");
+    let given = words(lines("CMD ").last().expect("a command"));
+    succeed(program().args(given).arg("--help"));
+    let health = lines("HEALTHCHECK ").concat();
+    let health = words(health.split_once("CMD ").expect("a command").1);
+    let world = World::new();
+    let mut node = world.start("berlin", &[], &[]);
+    let checked = |node: &Node| {
+        let mut check = program();
+        check
+            .args(&health[1..])
+            .env("PRESENCE_MESH_HTTP", node.http.to_string());
+        check.output().expect("the program starts").status.code()
+    };
+    assert_eq!(checked(&node), Some(0));
+    node.kill();
+    assert_eq!(checked(&node), Some(3));
 }
