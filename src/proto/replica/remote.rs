@@ -27,9 +27,7 @@ impl Replica {
         let origin = self.store.get_mut(index);
         if later && header.kind != Kind::Leave {
             let up = i64::try_from(header.up_ms).unwrap_or(i64::MAX / 4);
-            origin
-                .lease
-                .renew(mono, up, i64::from(header.beat_ms), header.head);
+            origin.lease.renew(mono, up, header.head);
             if origin.lease.wants_anchor(mono, &self.spans) {
                 self.seek_anchor(from, header.replica);
             }
@@ -381,8 +379,8 @@ impl Replica {
                 bounded(alive.up_ms),
                 false,
             );
-            self.restand(index);
         }
+        self.restand(index);
         if planted(Fault::RelayRenews) {
             let up = i64::try_from(header.up_ms).unwrap_or(i64::MAX / 4);
             let lease = &mut self.store.get_mut(index).lease;
