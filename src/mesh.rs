@@ -364,6 +364,14 @@ impl Mesh {
         })
     }
 
+    /// Resolves once the network's task has taken a turn: `false` when it has ended. A watchdog asks this: a task
+    /// that is stuck never answers. Cancel safe.
+    pub async fn responds(&self) -> bool {
+        let (done, answered) = oneshot::channel();
+        let commands = self.inner.shared.commands();
+        commands.send(Command::Respond(done)).await.is_ok() && answered.await.is_ok()
+    }
+
     /// Closes the connections of a replica and refuses it from now on, until this node restarts.
     ///
     /// Not cancel safe: dropped half-way, it may not have happened.

@@ -149,6 +149,8 @@ impl Driver {
                 command = self.commands.recv() => match command {
                     Some(Command::Ban(replica)) => self.ban(replica),
                     Some(Command::Ping(answers)) => self.ping(&answers),
+                    // Whoever asked may have gone away meanwhile.
+                    Some(Command::Respond(done)) => drop(done.send(())),
                     Some(Command::Leave(done)) => {
                         self.leave().await;
                         // Whoever asked may have gone away meanwhile.

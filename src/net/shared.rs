@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Ban(ReplicaId),
     /// Ask every connected peer to answer, and say who did, and how long that took.
     Ping(mpsc::Sender<(ReplicaId, Duration)>),
+    /// Answer, which only a driver that takes its turns does.
+    Respond(oneshot::Sender<()>),
 }
 
 /// The replica behind one short lock, and what hangs on it.

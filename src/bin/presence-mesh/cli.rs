@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use presence_mesh::{DeviceState, FieldValue, PresenceStatus};
 
-use crate::{address, exit, settings, span};
+use crate::{address, exit, logs, settings, span};
 
 /// Shares the lamps and message counts of phone servers, without a coordinator.
 #[derive(Debug, Parser)]
@@ -75,6 +75,23 @@ pub enum Command {
     /// The configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Write what packages are made of
+    #[command(subcommand, hide = true)]
+    Generate(GenerateCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GenerateCommand {
+    /// Write a manual page for each command
+    Man {
+        /// The folder, made when absent
+        dir: PathBuf,
+    },
+    /// Print completions of the command line
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Which node to talk to.
@@ -378,6 +395,9 @@ pub struct InitArgs {
     /// Where to write mesh.key, identity.key and presence-mesh.toml
     #[arg(long, default_value = ".")]
     pub dir: PathBuf,
+    /// Where the node is to keep its identity, made at its first start, and its state [default: DIR]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     /// The mesh's name: meshes with other names never mix
     #[arg(long, value_name = "NAME", value_parser = settings::name)]
     pub mesh: String,
@@ -424,6 +444,9 @@ pub struct RunArgs {
     /// How long events are remembered for those who missed them, such as 60s [default: 0s, not at all]
     #[arg(long, value_name = "SPAN")]
     pub remember: Option<String>,
+    /// What logs look like [default: journal when stderr is systemd's journal, else text]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub log: Option<logs::Format>,
     #[command(flatten)]
     pub asterisk: AsteriskArgs,
 }

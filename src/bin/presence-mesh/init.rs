@@ -14,20 +14,23 @@ use crate::output;
 /// Writes `mesh.key`, `identity.key` and `presence-mesh.toml`; changes nothing when one of them is there.
 pub fn run(args: &InitArgs) -> anyhow::Result<()> {
     let dir = std::path::absolute(&args.dir).context("no working directory")?;
-    let identity = Identity::from_bytes(random_bytes()?);
-    let files = [
-        (
-            dir.join("mesh.key"),
-            0o600,
-            MeshKey::from_bytes(random_bytes()?).to_text(),
-        ),
-        (dir.join("identity.key"), 0o600, identity.to_text()),
-        (
-            dir.join("presence-mesh.toml"),
-            0o644,
-            configuration(&args.mesh, &args.node, &dir)?,
-        ),
+    let data_dir = args.data_dir.as_deref().map(std::path::absolute);
+    let data_dir = data_dir.transpose().context("no working directory")?;
+    let key = MeshKey::from_bytes(random_bytes()?);
+    let config = dir.join("presence-mesh.toml");
+    let text = configuration(&args.mesh, &args.node, data_dir.as_ref().unwrap_or(&dir))?;
+    let mut files = vec![
+        (dir.join("mesh.key"), 0o600, key.to_text()),
+        (config.clone(), 0o644, text),
     ];
+    // Another folder is another user's, who makes it at the first start.
+    let identity = match data_dir {
+        Some(_) => None,
+        None => Some(Identity::from_bytes(random_bytes()?)),
+    };
+    if let Some(identity) = &identity {
+        files.push((dir.join("identity.key"), 0o600, identity.to_text()));
+    }
     if let Some((file, ..)) = files
         .iter()
         .find(|(file, ..)| file.symlink_metadata().is_ok())
@@ -47,15 +50,13 @@ pub fn run(args: &InitArgs) -> anyhow::Result<()> {
         }
         made.push(file);
     }
-    let replica = identity.replica();
     for (file, ..) in &files {
         output::line(format_args!("wrote {}", file.display()))?;
     }
-    let config = &files[2].0;
-    eprintln!(
-        "This node is {replica}. Start it: presence-mesh run --config {}",
-        config.display()
-    );
+    if let Some(identity) = identity {
+        eprintln!("This node is {}.", identity.replica());
+    }
+    eprintln!("Start it: presence-mesh run --config {}", config.display());
     eprintln!(
         "Other nodes need the same mesh.key: copy it over a safe channel, over the one their own init made."
     );

@@ -7,6 +7,7 @@ mod cli;
 mod client;
 mod demo;
 mod exit;
+mod generate;
 mod http;
 mod init;
 mod lamp;
@@ -15,6 +16,8 @@ mod output;
 mod panel;
 mod people;
 mod run;
+mod secrets;
+mod service;
 mod settings;
 mod sim;
 mod span;
@@ -55,6 +58,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Sim(command) => sim::run(&command),
         Command::Asterisk(AsteriskCommand::Config(args)) => bridge::print_config(&args),
         Command::Asterisk(AsteriskCommand::Withdraw(args)) => bridge::withdraw(&args),
+        Command::Generate(command) => generate::run(&command),
         Command::Config(ConfigCommand::Check { file }) => settings::check(&file),
     }
 }
