@@ -8,7 +8,7 @@ use crate::model::AttributeError;
 pub use crate::net::{AddressError, StartError};
 #[cfg(feature = "persist")]
 pub use crate::persist::SaveError;
-pub use crate::proto::{PublishError, WriteError};
+pub use crate::proto::{ConfigError, FollowError, PublishError, WriteError};
 use crate::wire::KeyFileError;
 
 /// A key or identity file cannot be used.

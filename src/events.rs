@@ -9,7 +9,7 @@ use futures::Stream;
 
 use crate::model::{Event, EventItem, Filter};
 use crate::net::Shared;
-use crate::proto::{PublishError, SubscriptionId};
+use crate::proto::{FollowError, PublishError, SubscriptionId};
 
 /// The passing events of a mesh. Made by [`Mesh::events`](crate::Mesh::events); cheap to clone.
 ///
@@ -28,7 +28,7 @@ use crate::proto::{PublishError, SubscriptionId};
 ///     .mdns(false)
 ///     .start()
 ///     .await?;
-/// let mut parked = mesh.events().subscribe(Filter::kind("call.*").and("slot >= 700".parse()?));
+/// let mut parked = mesh.events().subscribe(Filter::kind("call.*").and("slot >= 700".parse()?))?;
 /// mesh.events().publish(Event::new("call.parked").with("slot", 701).with("caller", "PJSIP/100"))?;
 /// while let Some(item) = parked.next().await {
 ///     match item {
@@ -71,12 +71,16 @@ impl Events {
 
     /// Subscribes to the events that `filter` wants: those of all nodes, this one included, from now on, and
     /// with [`Filter::remembered`] those from before that are remembered. Dropping the stream unsubscribes.
-    pub fn subscribe(&self, filter: Filter) -> EventStream {
-        let id = self.shared.subscribe(filter);
-        EventStream {
+    ///
+    /// # Errors
+    /// When this node has as many subscriptions as it may
+    /// ([`Limits::subscriptions`](crate::Limits::subscriptions)).
+    pub fn subscribe(&self, filter: Filter) -> Result<EventStream, FollowError> {
+        let id = self.shared.subscribe(filter)?;
+        Ok(EventStream {
             shared: self.shared.clone(),
             id,
-        }
+        })
     }
 
     /// How often a filter was held against an event since the start, for tests and metrics. A subscription to
@@ -91,6 +95,7 @@ impl Events {
 /// A slow subscriber never slows the node: when more than [`event_queue`](crate::Limits::event_queue) items
 /// wait, the oldest are dropped and it is given [`Gap::Slow`](crate::Gap::Slow). Ends (`None`) when the node
 /// has left the mesh and all items are taken. Dropping it unsubscribes.
+#[must_use = "it does nothing unless items are taken, and dropping it unsubscribes"]
 pub struct EventStream {
     shared: Arc<Shared>,
     id: SubscriptionId,

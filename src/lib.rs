@@ -37,8 +37,8 @@ mod zoo;
 
 pub use model::*;
 pub use proto::{
-    Change, Contribution, Counters, Explanation, Freshness, Limits, Merge, Preset, PublishError,
-    Rule, Shown, Standing, Timing, WriteError,
+    Change, ConfigError, Contribution, Counters, Explanation, FollowError, Freshness, Limits,
+    Merge, Preset, PublishError, Rule, Shown, Standing, Timing, WriteError,
 };
 pub use wire::{Digest, Identity, MeshKey};
 

@@ -35,7 +35,7 @@ mod watches;
 
 pub use config::{Config, ConfigError, Limits, Merge, Preset, Timing};
 pub use counters::Counters;
-pub use error::{PublishError, WriteError};
+pub use error::{FollowError, PublishError, WriteError};
 pub use events::SubscriptionId;
 pub use io::{Input, Now, Output, Report, RequestId};
 pub use member::{Member, Standing};

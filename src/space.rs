@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::model::{Pattern, Source, Value};
 use crate::net::Shared;
-use crate::proto::{Contribution, Explanation, Shown, Write, WriteError};
+use crate::proto::{Contribution, Explanation, FollowError, Shown, Write, WriteError};
 use crate::watch::Watcher;
 pub(crate) use kind::Kind;
 pub use tracked::Tracked;
@@ -191,7 +191,7 @@ impl<T: StateValue> Space<T> {
     /// }
     /// # }
     /// ```
-    pub fn watch(&self, pattern: impl Into<Pattern>) -> Watcher<T> {
+    pub fn watch(&self, pattern: impl Into<Pattern>) -> Result<Watcher<T>, FollowError> {
         Watcher::new(
             self.shared.clone(),
             self.kind.clone(),
@@ -202,7 +202,10 @@ impl<T: StateValue> Space<T> {
 
     /// Like [`Space::watch`], but also told when only a contribution changed and what is shown did not: what
     /// a bridge needs that passes contributions on.
-    pub fn watch_contributions(&self, pattern: impl Into<Pattern>) -> Watcher<T> {
+    pub fn watch_contributions(
+        &self,
+        pattern: impl Into<Pattern>,
+    ) -> Result<Watcher<T>, FollowError> {
         Watcher::new(self.shared.clone(), self.kind.clone(), pattern.into(), true)
     }
 

@@ -9,7 +9,7 @@ use futures::Stream;
 
 use crate::model::{Pattern, Value};
 use crate::net::Shared;
-use crate::proto::{Change, Shown, WatchId, Watched};
+use crate::proto::{Change, FollowError, Shown, WatchId, Watched};
 use crate::space::{Kind, StateValue};
 
 /// What a [`Watcher`] is given.
@@ -33,6 +33,7 @@ pub enum Watch<T> {
 /// A slow watcher never slows the node and never misses the final value: when more than 4,096 changes wait,
 /// they are dropped and it is given [`Watch::Resync`] and a fresh snapshot. Ends (`None`) when the node has
 /// left the mesh and all changes are taken. Dropping it unsubscribes.
+#[must_use = "it does nothing unless items are taken, and dropping it ends the watch"]
 pub struct Watcher<T> {
     shared: Arc<Shared>,
     id: WatchId,
@@ -40,9 +41,14 @@ pub struct Watcher<T> {
 }
 
 impl<T: StateValue> Watcher<T> {
-    pub(crate) fn new(shared: Arc<Shared>, kind: Kind<T>, pattern: Pattern, hidden: bool) -> Self {
-        let id = shared.watch(kind.scope.clone(), pattern, hidden);
-        Self { shared, id, kind }
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        kind: Kind<T>,
+        pattern: Pattern,
+        hidden: bool,
+    ) -> Result<Self, FollowError> {
+        let id = shared.watch(kind.scope.clone(), pattern, hidden)?;
+        Ok(Self { shared, id, kind })
     }
 
     /// The next item. Cancel safe: dropping the future loses nothing.

@@ -52,9 +52,12 @@ fn changed(watcher: &mut presence_mesh::blocking::Watcher<DeviceState>) -> Devic
 #[test]
 fn two_threads_without_a_runtime_share_a_lamp_and_an_event() {
     let (one, two) = pair();
-    let mut lamps = two.devices().watch("PJSIP/*");
+    let mut lamps = two.devices().watch("PJSIP/*").expect("there is room");
     assert_eq!(lamps.next(), Some(Watch::Snapshot(Vec::new())));
-    let mut parked = two.events().subscribe(Filter::kind("call.parked"));
+    let mut parked = two
+        .events()
+        .subscribe(Filter::kind("call.parked"))
+        .expect("there is room");
     let other = thread::spawn(move || {
         one.devices()
             .set("PJSIP/100", DeviceState::InUse)
@@ -86,7 +89,7 @@ fn two_threads_without_a_runtime_share_a_lamp_and_an_event() {
 #[test]
 fn what_is_not_there_is_waited_for_no_longer_than_asked() {
     let mesh = start(builder("one"));
-    let mut lamps = mesh.devices().watch("*");
+    let mut lamps = mesh.devices().watch("*").expect("there is room");
     assert!(matches!(lamps.try_next(), Some(Watch::Snapshot(_))));
     assert_eq!(lamps.try_next(), None);
     assert_eq!(lamps.next_timeout(Duration::from_millis(1)), Err(TimedOut));
@@ -114,7 +117,7 @@ fn all_of_it_may_be_called_inside_a_runtime_of_either_kind() {
                 .devices()
                 .track("PJSIP/100", DeviceState::Ringing)
                 .expect("a write");
-            let mut lamps = two.devices().watch("*");
+            let mut lamps = two.devices().watch("*").expect("there is room");
             assert!(matches!(lamps.next(), Some(Watch::Snapshot(_))));
             if two.devices().get("PJSIP/100").is_none() {
                 assert_eq!(changed(&mut lamps), DeviceState::Ringing);

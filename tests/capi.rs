@@ -128,7 +128,10 @@ async fn a_c_program_and_a_rust_program_exchange_lamps() {
     let wanted = wanted.with("raw", vec![0, 255]).with("caller", "PJSIP/100");
     rust.events().publish(wanted).expect("an event");
     c.says("event: call.parked 2 of node1 caller=PJSIP/100 gain=-4 raw=2 bytes slot=702");
-    let mut parked = rust.events().subscribe(Filter::kind("call.parked"));
+    let mut parked = rust
+        .events()
+        .subscribe(Filter::kind("call.parked"))
+        .expect("there is room");
     c.tell("publish");
     let event = loop {
         match timeout(DEADLINE, parked.next()).await.expect("in time") {

@@ -12,7 +12,7 @@ use presence_mesh::model::{Incarnation, ReplicaId};
 use presence_mesh::proto::{Config, Input, Now, Output, PublishError, Replica, SubscriptionId};
 use presence_mesh::wire::{BatchedEvent, EventBatch, Frame, Header, Kind, MeshId};
 use presence_mesh::{
-    Event, EventItem, Filter, Gap, Identity, Limits, Merge, MeshKey, Preset, Test, Timing,
+    Event, EventItem, Filter, Gap, Identity, Limits, Merge, MeshKey, Preset, Test,
 };
 use world::World;
 
@@ -30,7 +30,9 @@ fn publish_all(world: &mut World, node: usize, numbers: std::ops::RangeInclusive
 }
 
 fn subscribe(world: &mut World, node: usize, filter: Filter) -> SubscriptionId {
-    world.with(node, |replica, now| replica.subscribe(filter, now))
+    world
+        .with(node, |replica, now| replica.subscribe(filter, now))
+        .expect("there is room")
 }
 
 fn take(world: &mut World, node: usize, id: SubscriptionId) -> Vec<EventItem> {
@@ -63,10 +65,7 @@ fn dropped(world: &World, node: usize, reason: &str) -> u64 {
 /// A world whose nodes remember events for so long, and know each other.
 fn remembering(nodes: usize, seed: u64, remember: Duration) -> World {
     let mut world = World::new(0, seed);
-    world.timing = Timing {
-        remember,
-        ..Preset::Lan.timing()
-    };
+    world.timing.remember = remember;
     (0..nodes).for_each(|_| world.add());
     world.run_for(3_000);
     world
@@ -515,7 +514,9 @@ fn polled(replica: &mut Replica, id: SubscriptionId) -> Vec<i64> {
 #[test]
 fn frames_put_in_order_arrive_once() {
     let mut replica = reader(Limits::default());
-    let id = replica.subscribe(Filter::everything(), at(10));
+    let id = replica
+        .subscribe(Filter::everything(), at(10))
+        .expect("there is room");
     for (number, first) in [(1, 1), (3, 5), (2, 3), (3, 5), (1, 1)] {
         feed(&mut replica, frame(1, number, first, 2), 100);
     }
@@ -526,7 +527,9 @@ fn frames_put_in_order_arrive_once() {
 #[test]
 fn a_frame_of_an_earlier_life_is_dropped() {
     let mut replica = reader(Limits::default());
-    let id = replica.subscribe(Filter::everything(), at(10));
+    let id = replica
+        .subscribe(Filter::everything(), at(10))
+        .expect("there is room");
     feed(&mut replica, frame(2, 1, 1, 1), 100);
     feed(&mut replica, frame(1, 7, 2, 1), 110);
     assert_eq!(polled(&mut replica, id), [1]);
@@ -537,7 +540,9 @@ fn a_frame_of_an_earlier_life_is_dropped() {
 #[test]
 fn a_new_life_ends_the_wait_for_the_old_one() {
     let mut replica = reader(Limits::default());
-    let id = replica.subscribe(Filter::everything(), at(10));
+    let id = replica
+        .subscribe(Filter::everything(), at(10))
+        .expect("there is room");
     feed(&mut replica, frame(1, 1, 1, 1), 100);
     feed(&mut replica, frame(1, 3, 3, 1), 110);
     assert_eq!(polled(&mut replica, id), [1], "2 may still come");
@@ -548,12 +553,12 @@ fn a_new_life_ends_the_wait_for_the_old_one() {
 /// Whoever signs frames with holes in them makes nobody hold back more than the bound.
 #[test]
 fn what_is_held_back_is_bounded() {
-    let limits = Limits {
-        held_event_frames: 4,
-        ..Limits::default()
-    };
+    let mut limits = Limits::default();
+    limits.held_event_frames = 4;
     let mut replica = reader(limits);
-    let id = replica.subscribe(Filter::everything(), at(10));
+    let id = replica
+        .subscribe(Filter::everything(), at(10))
+        .expect("there is room");
     feed(&mut replica, frame(1, 1, 1, 1), 100);
     for number in 2..10 {
         feed(&mut replica, frame(1, number, number * 2, 1), 100);

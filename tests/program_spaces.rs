@@ -3,7 +3,7 @@
 #[path = "support/process.rs"]
 mod process;
 
-use process::{Node, PATIENCE, World, request, text, wait_for};
+use process::{Node, PATIENCE, Stream, World, request, text, wait_for};
 use serde_json::{Value, json};
 
 fn ask(node: &Node, arguments: &[&str]) -> (Option<i32>, String) {
@@ -170,4 +170,37 @@ fn a_ping_tells_who_answers_and_who_does_not() {
         (&json!("paris"), &Value::Null)
     );
     assert!(ok(&berlin, &["ping"]).contains("silent"));
+}
+
+/// Each open stream holds a watch or a subscription of the node.
+#[test]
+fn a_stream_beyond_the_limit_is_refused_with_the_reason() {
+    let world = World::new();
+    let mut command = world.command("berlin", &[]);
+    command.env("PRESENCE_MESH_LIMITS_WATCHES", "1");
+    command.env("PRESENCE_MESH_LIMITS_SUBSCRIPTIONS", "1");
+    let node = Node::spawn("berlin", command, &world.path("berlin.log"));
+    let refused = |path: &str, detail: &str| {
+        let (status, problem) = node.get(path);
+        assert_eq!((status, &problem["status"]), (503, &json!(503)), "{path}");
+        assert_eq!(problem["title"], "Service Unavailable");
+        assert_eq!(problem["detail"], detail, "{path}");
+    };
+    let lamps = node.stream("space=device");
+    let events = Stream::open(node.http, "/api/v1/events?kind=call.*");
+    let watches = "this node already has 1 watches, its limit";
+    refused("/api/v1/stream?space=mailbox", watches);
+    refused("/api/v1/panel", watches);
+    let subscriptions = "this node already has 1 subscriptions, its limit";
+    refused("/api/v1/events", subscriptions);
+    node.put("/api/v1/mailboxes/100", r#"{"new":1,"old":0}"#);
+
+    drop((lamps, events));
+    // The node notices in a moment that its readers have gone.
+    wait_for("room again", PATIENCE, || {
+        let http = node.http;
+        let open = move || Stream::open(http, "/api/v1/stream?space=mailbox");
+        let stream = std::panic::catch_unwind(open).ok()?;
+        (stream.next(PATIENCE).0 == "snapshot").then_some(())
+    });
 }

@@ -2,7 +2,7 @@
 
 use super::follow::Follow;
 use crate::model::{Event, Filter};
-use crate::proto::PublishError;
+use crate::proto::{FollowError, PublishError};
 
 /// The events that a subscriber wants, in order; see [`crate::EventStream`].
 ///
@@ -30,7 +30,10 @@ impl Events {
     }
 
     /// As [`crate::Events::subscribe`].
-    pub fn subscribe(&self, filter: Filter) -> EventStream {
-        Follow::new(self.events.subscribe(filter))
+    ///
+    /// # Errors
+    /// See [`FollowError`].
+    pub fn subscribe(&self, filter: Filter) -> Result<EventStream, FollowError> {
+        self.events.subscribe(filter).map(Follow::new)
     }
 }

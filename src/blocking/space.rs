@@ -2,7 +2,7 @@
 
 use super::follow::Follow;
 use crate::model::{Pattern, Source};
-use crate::proto::{Contribution, Explanation, Shown, WriteError};
+use crate::proto::{Contribution, Explanation, FollowError, Shown, WriteError};
 use crate::space::{StateValue, Tracked};
 
 /// Follows changes of a space: first a snapshot, then every change; see [`crate::Watcher`].
@@ -113,13 +113,22 @@ impl<T: StateValue> Space<T> {
     }
 
     /// As [`crate::Space::watch`].
-    pub fn watch(&self, pattern: impl Into<Pattern>) -> Watcher<T> {
-        Follow::new(self.space.watch(pattern))
+    ///
+    /// # Errors
+    /// See [`FollowError`].
+    pub fn watch(&self, pattern: impl Into<Pattern>) -> Result<Watcher<T>, FollowError> {
+        self.space.watch(pattern).map(Follow::new)
     }
 
     /// As [`crate::Space::watch_contributions`].
-    pub fn watch_contributions(&self, pattern: impl Into<Pattern>) -> Watcher<T> {
-        Follow::new(self.space.watch_contributions(pattern))
+    ///
+    /// # Errors
+    /// See [`FollowError`].
+    pub fn watch_contributions(
+        &self,
+        pattern: impl Into<Pattern>,
+    ) -> Result<Watcher<T>, FollowError> {
+        self.space.watch_contributions(pattern).map(Follow::new)
     }
 }
 

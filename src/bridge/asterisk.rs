@@ -79,7 +79,7 @@ use pbx::{Dump, Memory, Pulse};
 use publisher::Target;
 use reconcile::Reconciler;
 use speaker::{Speaker, SpeakerParts};
-use worker::{Published, Worker};
+use worker::{Published, Watched, Worker};
 
 use crate::{DeviceState, Mesh, Source};
 
@@ -155,6 +155,10 @@ impl Asterisk {
             clock,
             seed,
         } = prepare(&config, config.listen).await?;
+        let watched = Watched {
+            devices: mesh.devices().watch_contributions("*")?,
+            mailboxes: mesh.mailboxes().watch_contributions("*")?,
+        };
         let own = mesh.id();
         let endpoints: BTreeSet<String> = [target.user.clone(), config.username.clone()].into();
         let timing = config.timing;
@@ -209,7 +213,7 @@ impl Asterisk {
             published,
         };
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(worker.run(statements, stopped));
+        let task = tokio::spawn(worker.run(watched, statements, stopped));
         let stop = Mutex::new(Some(stop));
         Ok(Self {
             listen,

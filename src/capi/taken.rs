@@ -76,15 +76,15 @@ impl SpaceName {
         }
     }
 
-    pub(super) fn watch(&self, mesh: &blocking::Mesh, pattern: Pattern) -> Result<Items, KeyError> {
+    pub(super) fn watch(&self, mesh: &blocking::Mesh, pattern: Pattern) -> Result<Items, Failure> {
         let mesh = mesh.handle();
         Ok(match self {
-            Self::Device => Box::pin(mesh.devices().watch(pattern).map(Taken::Device)),
-            Self::Mailbox => Box::pin(mesh.mailboxes().watch(pattern).map(Taken::Mailbox)),
-            Self::Presence => Box::pin(mesh.presence().watch(pattern).map(Taken::Presence)),
+            Self::Device => Box::pin(mesh.devices().watch(pattern)?.map(Taken::Device)),
+            Self::Mailbox => Box::pin(mesh.mailboxes().watch(pattern)?.map(Taken::Mailbox)),
+            Self::Presence => Box::pin(mesh.presence().watch(pattern)?.map(Taken::Presence)),
             Self::Custom(namespace) => {
                 let space = mesh.custom::<Value>(namespace)?;
-                Box::pin(space.watch(pattern).map(Taken::Custom))
+                Box::pin(space.watch(pattern)?.map(Taken::Custom))
             }
         })
     }

@@ -42,15 +42,20 @@ pub enum Merge {
     Sum,
 }
 
-/// How long things take.
+/// How long things take. Made from a [`Preset`] and changed field by field: there will be more of them.
 ///
 /// ```
-/// use presence_mesh::{Preset, Timing};
+/// use presence_mesh::Preset;
 /// use std::time::Duration;
-/// let timing = Timing { gone_after: Duration::from_secs(20), ..Preset::Lan.timing() };
+/// let mut timing = Preset::Lan.timing();
+/// timing.gone_after = Duration::from_secs(20);
 /// assert!(timing.check().is_ok());
+/// timing.gone_after = Duration::from_secs(1);
+/// let error = timing.check().expect_err("shorter than stale_after");
+/// assert_eq!(error.to_string(), "gone_after is 1s, it must be at least 3s");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Timing {
     /// The longest silence when there is nothing to say. Shorter finds deaths sooner and costs every member
     /// one message per beat and node. Stretched to one hundredth of a second per known node. 1 s.
@@ -174,8 +179,17 @@ impl ConfigError {
     }
 }
 
-/// How much there may be. What happens when a bound is reached stands with each.
+/// How much there may be. What happens when a bound is reached stands with each. Made by [`Limits::default`] and
+/// changed field by field: there will be more of them.
+///
+/// ```
+/// use presence_mesh::Limits;
+/// let mut limits = Limits::default();
+/// limits.entries_per_origin = 10_000;
+/// assert_eq!(limits.watch_queue, 4_096);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Live entries this node may write itself; a write beyond it is refused. 1,000,000.
     pub entries_per_origin: usize,
@@ -194,8 +208,14 @@ pub struct Limits {
     pub graves: usize,
     /// Frames waiting for the driver; beyond it they are dropped, and anti-entropy spreads their content. 256.
     pub outgoing_frames: usize,
+    /// Watches of this node at once; a further one is refused. 16,384: each is held against every change, and
+    /// programs that follow single keys for many people can share a watch instead.
+    pub watches: usize,
     /// Changes waiting for one watcher; beyond it the watcher is told to resynchronise. 4,096.
     pub watch_queue: usize,
+    /// Subscriptions to events of this node at once; a further one is refused. 65,536: those to other kinds cost
+    /// an event nothing.
+    pub subscriptions: usize,
     /// Events waiting for one subscriber; beyond it the oldest are dropped and the subscriber is told. 16,384:
     /// twice what is remembered.
     pub event_queue: usize,
@@ -220,7 +240,9 @@ impl Default for Limits {
             part_bytes: PART_BUDGET_BYTES,
             graves: 100_000,
             outgoing_frames: 256,
+            watches: 16_384,
             watch_queue: 4_096,
+            subscriptions: 65_536,
             event_queue: 16_384,
             outgoing_events: 4_096,
             held_event_frames: 1_024,

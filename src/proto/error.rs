@@ -53,6 +53,26 @@ pub enum WriteError {
     Stopped,
 }
 
+/// Why a watch or a subscription was not made. Nothing was changed; those that there are go on.
+///
+/// ```
+/// use presence_mesh::FollowError;
+/// let full = FollowError::Full { what: "watches", limit: 16_384 };
+/// assert_eq!(full.to_string(), "this node already has 16384 watches, its limit");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FollowError {
+    /// This node has as many as it may: drop some, share one, or raise the limit.
+    #[error("this node already has {limit} {what}, its limit")]
+    Full {
+        /// The limit's name in [`Limits`](super::Limits).
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+}
+
 /// Why an event was not published. Nobody gets it.
 ///
 /// Publishing never fails because the network is down.

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::ledger::LedgerError;
 use super::transaction::Retransmit;
-use crate::Pattern;
+use crate::{FollowError, Pattern};
 
 /// Which Asterisk, how it is reached, and what is shared with it.
 ///
@@ -24,6 +24,7 @@ use crate::Pattern;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct AsteriskConfig {
     /// Where the PBX publishes to. Whoever can reach it may speak for the PBX: keep it on loopback.
     pub listen: SocketAddr,
@@ -137,8 +138,17 @@ impl fmt::Debug for Password {
     }
 }
 
-/// How long things take.
+/// How long things take. Made by [`AsteriskTiming::default`] and changed field by field: there will be more of
+/// them.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::AsteriskTiming;
+/// use std::time::Duration;
+/// let mut timing = AsteriskTiming::default();
+/// timing.gone_after = Duration::from_secs(30); // a PBX that restarts slowly
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AsteriskTiming {
     /// How often the PBX is asked for a sign of life. 1 s.
     pub probe: Duration,
@@ -223,6 +233,9 @@ pub enum AsteriskError {
     /// The ledger is not usable.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The mesh's node has as many watches as it may.
+    #[error(transparent)]
+    Watch(#[from] FollowError),
     /// A timing makes no sense.
     #[error("{field} is out of bounds: {bound}")]
     Timing {

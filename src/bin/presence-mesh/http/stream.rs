@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse};
 use futures::{Stream, stream};
-use presence_mesh::{DeviceState, MessageCounts, Pattern, Presence, Space, Watch};
+use presence_mesh::{DeviceState, MessageCounts, Pattern, Presence, Watch, Watcher};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
@@ -57,7 +57,7 @@ fn follow<T: Exposed>(
     permit: OwnedSemaphorePermit,
 ) -> Result<Response, Problem> {
     let space = T::space(&app.mesh(), namespace)?;
-    Ok(respond(events(&space, pattern, permit)))
+    Ok(respond(events(space.watch(pattern)?, permit)))
 }
 
 /// An answer of events, with a comment now and then.
@@ -76,17 +76,13 @@ pub(super) fn respond(
 }
 
 fn events<T: Exposed>(
-    space: &Space<T>,
-    pattern: Pattern,
+    watcher: Watcher<T>,
     permit: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
-    stream::unfold(
-        (space.watch(pattern), permit),
-        async |(mut watcher, permit)| {
-            let event = event::<T>(watcher.next().await?);
-            Some((Ok(event), (watcher, permit)))
-        },
-    )
+    stream::unfold((watcher, permit), async |(mut watcher, permit)| {
+        let event = event::<T>(watcher.next().await?);
+        Some((Ok(event), (watcher, permit)))
+    })
 }
 
 fn event<T: Exposed>(item: Watch<T>) -> Event {

@@ -225,8 +225,18 @@ pub const ENTRIES: &[Entry] = &[
     ),
     Entry::new(
         "limits",
+        "watches",
+        Set::Count(|s, v| positive(v).map(|v| s.limits.watches = v)),
+    ),
+    Entry::new(
+        "limits",
         "watch_queue",
         Set::Count(|s, v| positive(v).map(|v| s.limits.watch_queue = v)),
+    ),
+    Entry::new(
+        "limits",
+        "subscriptions",
+        Set::Count(|s, v| positive(v).map(|v| s.limits.subscriptions = v)),
     ),
     Entry::new(
         "limits",
