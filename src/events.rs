@@ -85,6 +85,19 @@ impl Events {
 
     /// How often a filter was held against an event since the start, for tests and metrics. A subscription to
     /// kinds that an event cannot be of costs none.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::{Event, Filter};
+    /// let parked = mesh.events().subscribe(Filter::kind("call.parked"))?;
+    /// mesh.events().publish(Event::new("agent.login"))?;
+    /// assert_eq!(mesh.events().evaluations(), 0, "it cannot be of that kind");
+    /// # drop(parked);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn evaluations(&self) -> u64 {
         self.shared.with(|replica, _| replica.event_evaluations())
     }
@@ -95,6 +108,22 @@ impl Events {
 /// A slow subscriber never slows the node: when more than [`event_queue`](crate::Limits::event_queue) items
 /// wait, the oldest are dropped and it is given [`Gap::Slow`](crate::Gap::Slow). Ends (`None`) when the node
 /// has left the mesh and all items are taken. Dropping it unsubscribes.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use presence_mesh::{Mesh, MeshKey};
+/// # let mesh = Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false).start().await?;
+/// use presence_mesh::{Event, EventItem, Filter};
+/// let mut parked = mesh.events().subscribe(Filter::kind("call.*"))?;
+/// mesh.events().publish(Event::new("call.parked").with("slot", 701))?;
+/// mesh.events().publish(Event::new("call.parked").with("slot", 702))?;
+/// assert!(matches!(parked.next().await, Some(EventItem::Event(event)) if event.seq == 1));
+/// assert!(matches!(parked.try_next(), Some(EventItem::Event(event)) if event.seq == 2));
+/// # mesh.leave().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "it does nothing unless items are taken, and dropping it unsubscribes"]
 pub struct EventStream {
     shared: Arc<Shared>,

@@ -38,9 +38,9 @@ mod zoo;
 pub use model::*;
 pub use proto::{
     Change, ConfigError, Contribution, Counters, Explanation, FollowError, Freshness, Limits,
-    Merge, Preset, PublishError, Rule, Shown, Standing, Timing, WriteError,
+    Merge, Preset, PublishError, Rule, Shown, Standing, Timing, UnknownWord, WriteError,
 };
-pub use wire::{Digest, Identity, MeshKey};
+pub use wire::{Digest, Identity, KeyFileError, MeshKey, ParseDigestError};
 
 #[cfg(feature = "net")]
 pub use config::MeshBuilder;

@@ -87,7 +87,28 @@ use crate::{DeviceState, Mesh, Source};
 ///
 /// End it with [`Asterisk::shutdown`], which takes back what the PBX was told. Dropped without that it ends as
 /// in a crash: the lamps stay as they are until the next start, which finds them in the ledger.
+///
+/// ```no_run
+/// # async fn example(mesh: presence_mesh::Mesh) -> Result<(), presence_mesh::bridge::asterisk::AsteriskError> {
+/// use presence_mesh::bridge::asterisk::{Asterisk, AsteriskConfig};
+/// let listen = ([127, 0, 0, 1], 5099).into();
+/// let config = AsteriskConfig::new(listen, "sip:mesh@127.0.0.1:5060", "/var/lib/presence-mesh/asterisk.ledger");
+/// let bridge = Asterisk::start(mesh, config).await?;
+/// println!("the PBX publishes to {}", bridge.listen());
+/// bridge.ready().await;
+/// assert!(bridge.is_ready());
+/// let status = bridge.status();
+/// println!("{:?}, {} slots told, {} waiting", status.standing, status.told, status.waiting);
+/// for told in bridge.told("PJSIP/100") {
+///     println!("it was told that {} says {}", told.eid, told.state);
+/// }
+/// let left = bridge.shutdown().await;
+/// println!("{left} slots could not be taken back");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
+#[must_use = "dropped without a shutdown, what the PBX was told stays until the next start"]
 pub struct Asterisk {
     listen: SocketAddr,
     published: watch::Receiver<Published>,
@@ -98,6 +119,13 @@ pub struct Asterisk {
 }
 
 /// How the bridge is doing.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::{AsteriskStatus, PbxStanding};
+/// fn healthy(status: &AsteriskStatus) -> bool {
+///     status.standing == Some(PbxStanding::Up) && status.ready && status.last_refusal.is_none()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AsteriskStatus {
@@ -128,6 +156,13 @@ pub struct AsteriskStatus {
 }
 
 /// What the PBX was told of a device under one EID.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::Told;
+/// fn line(told: &Told) -> String {
+///     format!("{} {}{}", told.eid, told.state, if told.pending { ", to be told anew" } else { "" })
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Told {
@@ -142,7 +177,8 @@ pub struct Told {
 }
 
 impl Asterisk {
-    /// Starts the bridge. Binds and opens the ledger; never waits for the PBX.
+    /// Starts the bridge. Binds and opens the ledger; never waits for the PBX. Cancel safe: dropped half-way,
+    /// nothing is started.
     ///
     /// # Errors
     /// See [`AsteriskError`]; nothing is changed then.

@@ -1,5 +1,7 @@
 //! The numbers a replica works by.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -32,6 +34,12 @@ pub struct Config {
 }
 
 /// How several writers of one mailbox combine.
+///
+/// ```
+/// use presence_mesh::Merge;
+/// assert_eq!("sum".parse(), Ok(Merge::Sum));
+/// assert_eq!(Merge::default().to_string(), "latest");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[non_exhaustive]
 pub enum Merge {
@@ -81,6 +89,15 @@ pub struct Timing {
 }
 
 /// Timings for common places.
+///
+/// ```
+/// use presence_mesh::Preset;
+/// use std::time::Duration;
+/// let preset: Preset = "wan".parse()?;
+/// assert_eq!((preset, preset.to_string().as_str()), (Preset::Wan, "wan"));
+/// assert_eq!(preset.timing().gone_after, Duration::from_secs(30));
+/// # Ok::<(), presence_mesh::UnknownWord>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[non_exhaustive]
 pub enum Preset {
@@ -91,6 +108,72 @@ pub enum Preset {
     Wan,
     /// One machine, for tests and demonstrations: beat 200 ms, stale after 600 ms, gone after 2 s.
     Local,
+}
+
+/// As configuration files spell it: `latest`, `sum`.
+impl fmt::Display for Merge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Latest => "latest",
+            Self::Sum => "sum",
+        })
+    }
+}
+
+impl FromStr for Merge {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Latest, Self::Sum];
+        word_for(text, all, "latest or sum")
+    }
+}
+
+/// As configuration files spell it: `lan`, `wan`, `local`.
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Lan => "lan",
+            Self::Wan => "wan",
+            Self::Local => "local",
+        })
+    }
+}
+
+impl FromStr for Preset {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Lan, Self::Wan, Self::Local];
+        word_for(text, all, "lan, wan or local")
+    }
+}
+
+/// The one of these that is spelt so.
+fn word_for<T: fmt::Display>(
+    text: &str,
+    all: impl IntoIterator<Item = T>,
+    expected: &'static str,
+) -> Result<T, UnknownWord> {
+    let mut all = all.into_iter();
+    all.find(|word| word.to_string() == text)
+        .ok_or_else(|| UnknownWord {
+            text: text.chars().take(64).collect(),
+            expected,
+        })
+}
+
+/// A text is none of the words that are expected.
+///
+/// ```
+/// let error = "moon".parse::<presence_mesh::Preset>().expect_err("no preset");
+/// assert_eq!(error.to_string(), "must be lan, wan or local, not \"moon\"");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("must be {expected}, not {text:?}")]
+pub struct UnknownWord {
+    text: String,
+    expected: &'static str,
 }
 
 impl Preset {
@@ -164,6 +247,14 @@ impl Timing {
 }
 
 /// A timing is too short.
+///
+/// ```
+/// use presence_mesh::Preset;
+/// use std::time::Duration;
+/// let mut timing = Preset::Lan.timing();
+/// timing.beat = Duration::ZERO;
+/// assert_eq!(timing.check().expect_err("no beat at all").field(), "beat");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{field} is {value:?}, it must be at least {least:?}")]
 pub struct ConfigError {

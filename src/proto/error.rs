@@ -7,6 +7,17 @@ use crate::model::{CountsError, EventError, Incarnation, KeyError, ValueError};
 /// Why a local write was refused. Nothing was changed.
 ///
 /// A write never fails because the network is down.
+///
+/// ```
+/// use presence_mesh::{KeyError, WriteError};
+/// let error = WriteError::from(KeyError::Empty);
+/// let text = match &error {
+///     WriteError::Full { limit } => format!("{limit} are enough"),
+///     WriteError::Stopped => "start another node".to_owned(),
+///     other => other.to_string(),
+/// };
+/// assert_eq!(text, "bad key");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum WriteError {
@@ -76,6 +87,12 @@ pub enum FollowError {
 /// Why an event was not published. Nobody gets it.
 ///
 /// Publishing never fails because the network is down.
+///
+/// ```
+/// use presence_mesh::{Event, PublishError};
+/// let error = PublishError::from(Event::new("call.*").check().expect_err("a glob is no kind"));
+/// assert_eq!(error.to_string(), "bad event");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PublishError {

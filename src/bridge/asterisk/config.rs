@@ -111,6 +111,11 @@ pub(super) struct Server {
 }
 
 /// A password that is not shown.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::Password;
+/// assert_eq!(format!("{:?}", Password::from("CHANGE-ME")), "Password(hidden)");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
@@ -201,6 +206,12 @@ impl Default for AsteriskTiming {
 }
 
 /// The bridge cannot start; nothing was changed.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::{AsteriskConfig, AsteriskError, pjsip_config};
+/// let config = AsteriskConfig::new(([127, 0, 0, 1], 5099).into(), "sips:mesh@127.0.0.1", "asterisk.ledger");
+/// assert!(matches!(pjsip_config(&config, "berlin"), Err(AsteriskError::Server { .. })));
+/// ```
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AsteriskError {
@@ -312,6 +323,13 @@ impl AsteriskTiming {
 /// The blocks for `pjsip.conf` that join an Asterisk to this bridge, filled in.
 ///
 /// `node` names the PBX towards us; only letters, digits, `-` and `_` of it are used.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::{AsteriskConfig, pjsip_config};
+/// let config = AsteriskConfig::new(([127, 0, 0, 1], 5099).into(), "sip:mesh@127.0.0.1:5060", "asterisk.ledger");
+/// println!("{}", pjsip_config(&config, "berlin")?);
+/// # Ok::<(), presence_mesh::bridge::asterisk::AsteriskError>(())
+/// ```
 pub fn pjsip_config(config: &AsteriskConfig, node: &str) -> Result<String, AsteriskError> {
     let Server {
         user: publication, ..
