@@ -172,6 +172,80 @@ fn a_ping_tells_who_answers_and_who_does_not() {
     assert!(ok(&berlin, &["ping"]).contains("silent"));
 }
 
+/// What each node says for itself: never combined, though they write one key; and not what `custom` holds.
+#[test]
+fn each_nodes_own_value_is_shown_apart_by_http_and_the_commands() {
+    let world = World::new();
+    let berlin = world.start("berlin", &[], &["--preset", "local"]);
+    let paris = world.start("paris", &[&berlin], &["--preset", "local"]);
+    paris.await_peers(1);
+    let stream = paris.stream("space=custom-per-origin&namespace=load");
+    ok(
+        &berlin,
+        &["set", "custom-per-origin", "load", "now", r#"{"calls":12}"#],
+    );
+    paris.put("/api/v1/custom-per-origin/load/now", r#"{"calls":30}"#);
+    let replica = |node: &Node| node.get("/api/v1/status").1["replica"].clone();
+    let (berlins, pariss) = (replica(&berlin), replica(&paris));
+    let of = |list: &Value, replica: &Value| {
+        let mut items = list.as_array().expect("a list").iter();
+        let found = items.find(|item| item["origin"] == *replica)?;
+        Some(found["value"]["calls"].clone())
+    };
+    wait_for("both loads", PATIENCE, || {
+        let (status, list) = paris.get("/api/v1/custom-per-origin/load?pattern=n*");
+        assert_eq!(status, 200);
+        let both = (of(&list, &berlins)?, of(&list, &pariss)?);
+        assert_eq!(both, (json!(12), json!(30)), "{list}");
+        Some(())
+    });
+    let (status, now) = paris.get("/api/v1/custom-per-origin/load/now");
+    assert_eq!(
+        (status, &now["value"]),
+        (200, &json!({"calls": 30})),
+        "its own first"
+    );
+    assert_eq!(
+        now["contributions"].as_array().map(Vec::len),
+        Some(2),
+        "{now}"
+    );
+    let (_, why) = paris.get("/api/v1/explain/custom-per-origin/load/now");
+    assert_eq!(why["rule"], "per-origin");
+    assert_eq!(
+        paris.get("/api/v1/custom/load").1,
+        json!([]),
+        "another namespace"
+    );
+    let told = stream.await_change("now", PATIENCE, |new| new["value"]["calls"] == 12);
+    assert_eq!(
+        (&told["space"], &told["origin"]),
+        (&json!("custom-per-origin"), &berlins)
+    );
+
+    let table = ok(&paris, &["custom", "--per-origin", "load"]);
+    assert!(
+        table.contains("12") && table.contains("30") && table.contains("berlin"),
+        "{table}"
+    );
+    let explained = ok(&paris, &["explain", "custom-per-origin", "load", "now"]);
+    assert!(
+        explained.contains("each server's own is shown"),
+        "{explained}"
+    );
+    ok(&paris, &["clear", "custom-per-origin", "load", "now"]);
+    let (_, now) = paris.get("/api/v1/custom-per-origin/load/now");
+    assert_eq!(
+        now["value"],
+        json!({"calls": 12}),
+        "the other's is still there"
+    );
+    let gone = stream.await_change("now", PATIENCE, Value::is_null);
+    assert_eq!(gone["origin"], pariss);
+    let (code, _) = ask(&paris, &["watch", "--space", "custom-per-origin"]);
+    assert_eq!(code, Some(2), "a namespace is needed");
+}
+
 /// Each open stream holds a watch or a subscription of the node.
 #[test]
 fn a_stream_beyond_the_limit_is_refused_with_the_reason() {

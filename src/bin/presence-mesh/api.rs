@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use presence_mesh::{
     Contribution, DeviceState, Explanation, FieldValue, FoundBy, Freshness, Gap, Mesh, Peer,
-    PublishedEvent, Shown, SpaceId, Standing, Status,
+    PublishedEvent, SaveStatus, Shown, SpaceId, Standing, Status,
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,9 @@ impl From<serde_json::Value> for CustomFields {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Object<V> {
     pub key: String,
+    /// Whose own value this is, where each node's is shown apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<ReplicaIdText>,
     #[serde(flatten)]
     pub value: V,
     pub freshness: Freshness,
@@ -108,6 +111,9 @@ pub struct StampText {
 pub struct Changed<V> {
     pub space: String,
     pub key: String,
+    /// Whose own changed, where each node's is shown apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<ReplicaIdText>,
     pub old: Option<Object<V>>,
     pub new: Option<Object<V>>,
 }
@@ -124,6 +130,18 @@ pub struct NodeStatus {
     pub peers_connected: usize,
     pub entries: Entries,
     pub digest: String,
+    /// How saving is going; null when the node keeps nothing.
+    #[serde(default)]
+    pub saving: Option<Saving>,
+}
+
+/// How saving is going.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saving {
+    pub saves: u64,
+    pub failures: u64,
+    /// What the last attempt failed of; null when it worked.
+    pub problem: Option<String>,
 }
 
 /// How many keys are shown, by space.
@@ -174,6 +192,9 @@ pub struct Health {
     pub ok: bool,
     /// Why not; empty when ok.
     pub reasons: Vec<String>,
+    /// What an operator should look at though it is ok.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Why a request was refused (RFC 9457).
@@ -228,6 +249,7 @@ impl<V> Object<V> {
     pub fn new<T: Into<V>>(shown: Shown<T>) -> Self {
         Self {
             key: shown.key.to_string(),
+            origin: shown.origin.map(|origin| origin.to_string()),
             value: shown.value.into(),
             freshness: shown.freshness,
             age_ms: ms(shown.age),
@@ -382,7 +404,17 @@ impl NodeStatus {
             ready: status.ready,
             peers_connected: status.peers_connected,
             digest: status.digest.to_string(),
+            saving: None,
         }
+    }
+
+    pub fn with_saving(mut self, saving: Option<SaveStatus>) -> Self {
+        self.saving = saving.map(|status| Saving {
+            saves: status.saves,
+            failures: status.failures,
+            problem: status.problem,
+        });
+        self
     }
 }
 
@@ -462,6 +494,7 @@ mod tests {
         };
         let object = Object {
             key: "PJSIP/100".into(),
+            origin: None,
             value,
             freshness: Freshness::Stale,
             age_ms: 42,

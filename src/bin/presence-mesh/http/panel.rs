@@ -111,7 +111,7 @@ fn beat(mesh: &Mesh) -> String {
     let beat = Beat {
         at: u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
         spaces: [DeviceState::NAME, MessageCounts::NAME, Presence::NAME],
-        status: NodeStatus::new(mesh.status()),
+        status: NodeStatus::new(mesh.status()).with_saving(mesh.save_status()),
         peers,
     };
     serde_json::to_string(&beat).expect("texts, numbers and maps with text keys are JSON")

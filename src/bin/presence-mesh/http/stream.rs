@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::exposed::Exposed;
+use super::exposed::{Apart, Exposed};
 use super::keys::{Selection, selection};
 use super::{App, Problem};
 use crate::api::{Changed, Object};
@@ -44,8 +44,9 @@ pub async fn stream(
         MessageCounts::NAME => follow::<MessageCounts>(&app, namespace, pattern, permit),
         Presence::NAME => follow::<Presence>(&app, namespace, pattern, permit),
         Value::NAME => follow::<Value>(&app, namespace, pattern, permit),
+        Apart::NAME => follow::<Apart>(&app, namespace, pattern, permit),
         other => Err(Problem::bad_request(format!(
-            "unknown space {other:?}: expected device, mailbox, presence or custom"
+            "unknown space {other:?}: expected device, mailbox, presence, custom or custom-per-origin"
         ))),
     }
 }
@@ -98,6 +99,7 @@ fn event<T: Exposed>(item: Watch<T>) -> Event {
             &Changed::<T::Fields> {
                 space: T::NAME.to_owned(),
                 key: change.key.to_string(),
+                origin: change.origin.map(|origin| origin.to_string()),
                 old: change.old.map(Object::new),
                 new: change.new.map(Object::new),
             },
