@@ -26,7 +26,7 @@ mod space;
 
 pub use events::{EventStream, Events};
 pub use follow::{Follow, TimedOut, TryIter};
-pub use mesh::Mesh;
+pub use mesh::{Mesh, PeerWatcher};
 pub use space::{Space, Watcher};
 
 #[cfg(feature = "capi")]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use presence_mesh::blocking::{Mesh, TimedOut};
 use presence_mesh::{
-    DeviceState, Event, EventItem, Filter, MeshBuilder, MeshKey, Preset, StartError, Watch,
+    Departure, DeviceState, Event, EventItem, Filter, MeshBuilder, MeshKey, PeerChange, Preset,
+    StartError, Watch,
 };
 
 /// Long enough for anything on a loaded machine; nothing waits for it to pass.
@@ -128,6 +129,46 @@ fn all_of_it_may_be_called_inside_a_runtime_of_either_kind() {
             drop((one, two)); // the second without a goodbye
         });
     }
+}
+
+/// Both wait on the caller's own thread, for what only the node's thread can bring.
+#[test]
+fn a_ping_is_answered_and_peers_come_and_go() {
+    let (one, two) = pair();
+    let mut peers = one.watch_peers();
+    let mut told = |wanted: fn(&PeerChange) -> bool| loop {
+        match peers.next_timeout(DEADLINE).expect("it is in time") {
+            Some(change) if wanted(&change) => return change,
+            Some(_) => {}
+            None => panic!("the node has left"),
+        }
+    };
+    let joined = told(|change| matches!(change, PeerChange::Joined(_)));
+    assert!(matches!(joined, PeerChange::Joined(peer) if peer.replica == two.id()));
+    let pongs = one.ping();
+    assert_eq!(pongs.len(), 1);
+    assert_eq!(pongs[0].replica, two.id());
+    assert!(pongs[0].connected && pongs[0].rtt.is_some(), "{pongs:?}");
+    two.leave();
+    let departed = told(|change| matches!(change, PeerChange::Departed { .. }));
+    assert!(
+        matches!(
+            departed,
+            PeerChange::Departed {
+                why: Departure::Left,
+                ..
+            }
+        ),
+        "{departed:?}"
+    );
+    assert_eq!(one.ping(), [], "who has left is not asked");
+    one.leave();
+    let rest: Vec<PeerChange> = peers.collect();
+    assert!(
+        rest.iter()
+            .all(|change| matches!(change, PeerChange::Updated(_))),
+        "it ends with the node: {rest:?}"
+    );
 }
 
 #[test]

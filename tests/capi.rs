@@ -181,6 +181,39 @@ async fn a_c_program_and_a_rust_program_exchange_lamps() {
     })
     .await;
 
+    // Keys that last as long as a call, many at once, and values that each node has of its own.
+    let loads = rust.custom_per_origin("load").expect("a namespace");
+    let load = |calls: u32| serde_json::json!({ "calls": calls });
+    loads.set("now", load(12)).expect("a write");
+    c.tell("call");
+    until("the call and the floor of the C program are seen", || {
+        let floor = [
+            ("PJSIP/300", DeviceState::InUse),
+            ("SIP/1", DeviceState::Busy),
+            ("SIP/2", DeviceState::OnHold),
+        ];
+        let carol = rust.presence().get("carol").map(|shown| shown.value);
+        floor
+            .iter()
+            .all(|(key, wanted)| state(&rust, key) == Some(*wanted))
+            && carol == Some(Presence::new(PresenceStatus::Xa).with_subtype("holiday"))
+            && loads.contributions("now").len() == 2
+    })
+    .await;
+    until("the C program has seen the load of the other", || {
+        c.tell("loads");
+        c.says("loads: ") == "loads: 2 say something"
+    })
+    .await;
+    assert!(!c.heard("load: now {\"calls\":1} of c").is_empty());
+    assert!(!c.heard("load: now {\"calls\":12} of another").is_empty());
+    c.tell("hang up");
+    until("what was tracked is withdrawn", || {
+        state(&rust, "PJSIP/300").is_none() && loads.contributions("peak").len() == 1
+    })
+    .await;
+    assert_eq!(loads.contributions("now").len(), 2, "the other token lives");
+
     c.tell("leave");
     c.says("left");
     // Which of the two is told first is open.
