@@ -24,6 +24,8 @@ pub mod error;
 mod events;
 #[cfg(feature = "net")]
 mod mesh;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "net")]
 mod net;
 #[cfg(feature = "persist")]
@@ -38,7 +40,8 @@ mod zoo;
 pub use model::*;
 pub use proto::{
     Change, ConfigError, Contribution, Counters, Explanation, FollowError, Freshness, Limits,
-    Merge, Preset, PublishError, Rule, Shown, Standing, Timing, UnknownWord, WriteError,
+    Merge, Preset, Propagation, PublishError, ReplicaStatistics, Rule, Shown, SpaceCounts,
+    Standing, Timing, UnknownWord, WriteError,
 };
 pub use wire::{Digest, Identity, KeyFileError, MeshKey, ParseDigestError};
 
@@ -49,7 +52,7 @@ pub use error::{AddressError, KeyUseError, SetAttributeError, StartError};
 #[cfg(feature = "net")]
 pub use events::{EventStream, Events};
 #[cfg(feature = "net")]
-pub use mesh::{Departure, Mesh, Peer, PeerChange, PeerWatcher, Pong, Status};
+pub use mesh::{Departure, Mesh, Peer, PeerChange, PeerWatcher, Pong, Statistics, Status};
 #[cfg(feature = "faults")]
 pub use net::Links;
 #[cfg(feature = "faults")]

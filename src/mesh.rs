@@ -2,6 +2,7 @@
 
 mod peers;
 mod ping;
+mod statistics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::wire::Digest;
 
 pub use peers::{Departure, Peer, PeerChange, PeerWatcher};
 pub use ping::Pong;
+pub use statistics::Statistics;
 
 /// A node of a mesh: a running participant.
 ///
@@ -522,6 +524,29 @@ impl Mesh {
         self.inner
             .shared
             .with(|replica, _| replica.counters().clone())
+    }
+
+    /// How this node is doing, in numbers. Cheap: it looks at each origin, and at no key.
+    ///
+    /// ```no_run
+    /// # fn example(mesh: presence_mesh::Mesh) {
+    /// use presence_mesh::{Freshness, SpaceId};
+    /// let statistics = mesh.statistics();
+    /// let stale = statistics.replica.entries[&(SpaceId::DEVICES, Freshness::Stale)];
+    /// println!("{stale} lamps are stale, {} connections", statistics.peers_connected);
+    /// # }
+    /// ```
+    pub fn statistics(&self) -> Statistics {
+        statistics::of(self)
+    }
+
+    /// Appends what libp2p counts, as OpenMetrics text without its end.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn encode_libp2p(&self, text: &mut String) -> std::fmt::Result {
+        match self.inner.shared.registry() {
+            Some(registry) => prometheus_client::encoding::text::encode_registry(text, registry),
+            None => Ok(()),
+        }
     }
 
     /// What this node's network layer has done since its start.

@@ -15,6 +15,8 @@ mod gate;
 #[cfg(feature = "faults")]
 mod links;
 mod links_table;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod own_addresses;
 #[cfg(feature = "faults")]
 pub mod parts;

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders and files of the API. Inner types that stand there as well are `pub(crate)` or below.
-const API: [&str; 23] = [
+const API: [&str; 26] = [
     "blocking",
     "blocking.rs",
     "bridge",
@@ -20,6 +20,8 @@ const API: [&str; 23] = [
     "events.rs",
     "mesh",
     "mesh.rs",
+    "metrics",
+    "metrics.rs",
     "model",
     "net/config.rs",
     "net/counters.rs",
@@ -30,6 +32,7 @@ const API: [&str; 23] = [
     "proto/counters.rs",
     "proto/error.rs",
     "proto/shown.rs",
+    "proto/statistics.rs",
     "space",
     "space.rs",
     "watch.rs",

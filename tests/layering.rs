@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const USERS: [&str; 7] = [
-    "mesh", "space", "events", "watch", "config", "error", "blocking",
+const USERS: [&str; 8] = [
+    "mesh", "space", "events", "watch", "config", "error", "blocking", "metrics",
 ];
 
 /// What the modules of one layer may name of the crate. `None` stands for the crate's root, the public API.

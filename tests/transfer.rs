@@ -6,7 +6,7 @@ use presence_mesh::crdt::Hlc;
 use presence_mesh::model::{Incarnation, Key, Source, SpaceId, Value};
 use presence_mesh::proto::{Config, Input, Now, Output, Replica, RequestId, Write};
 use presence_mesh::wire::{Answer, Frame, MeshId, Request, Response};
-use presence_mesh::{DeviceState, Identity, Limits, Merge, MeshKey, Preset};
+use presence_mesh::{DeviceState, Freshness, Identity, Limits, Merge, MeshKey, Preset};
 
 const ENTRIES: usize = 20_000;
 
@@ -21,8 +21,8 @@ fn at(seconds: u64) -> Now {
     }
 }
 
-fn replica(number: u8) -> Replica {
-    let config = Config {
+fn config(number: u8) -> Config {
+    Config {
         mesh: mesh(),
         node: format!("n{number}"),
         version: "test".into(),
@@ -32,8 +32,12 @@ fn replica(number: u8) -> Replica {
         incarnation_floor: Incarnation::default(),
         hlc_floor: Hlc::ZERO,
         seed: u64::from(number),
-    };
-    Replica::new(config, Identity::from_bytes([number; 32]), at(0))
+    }
+}
+
+fn replica(number: u8) -> Replica {
+    let identity = Identity::from_bytes([number; 32]);
+    Replica::new(config(number), identity, at(0))
 }
 
 fn key(n: usize) -> Key {
@@ -213,7 +217,27 @@ fn a_first_frame_is_shown_but_not_as_live() {
         }
     }
     let shown = reader.get(&key(1), at(2)).expect("it is there");
-    assert_eq!(shown.freshness, presence_mesh::Freshness::Stale);
+    assert_eq!(shown.freshness, Freshness::Stale);
+}
+
+/// Beats are further apart in a large mesh. Who joins it is told by the first part, not only by the next beat.
+#[test]
+fn who_beats_rarely_is_believed_for_three_beats_from_the_first_part_on() {
+    let mut config = config(1);
+    config.timing.beat = Duration::from_secs(10);
+    let mut sender = Replica::new(config, Identity::from_bytes([1; 32]), at(0));
+    let mut reader = replica(2);
+    let lamp = vec![(key(1), Some(DeviceState::InUse.into()))];
+    write(&mut sender, lamp, at(1));
+    drain(&mut sender);
+    pull(&mut reader, &mut sender, |_| at(2));
+    let mut freshness = |seconds| {
+        reader.handle(Input::Timeout, at(seconds));
+        let shown = reader.get(&key(1), at(seconds)).expect("it is there");
+        shown.freshness
+    };
+    assert_eq!(freshness(31), Freshness::Live);
+    assert_eq!(freshness(32), Freshness::Gone);
 }
 
 fn at_ms(ms: u64) -> Now {

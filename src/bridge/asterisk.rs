@@ -111,11 +111,24 @@ use crate::{DeviceState, Mesh, Source};
 #[must_use = "dropped without a shutdown, what the PBX was told stays until the next start"]
 pub struct Asterisk {
     listen: SocketAddr,
+    monitor: AsteriskMonitor,
+    stop: Mutex<Option<oneshot::Sender<oneshot::Sender<usize>>>>,
+    task: JoinHandle<()>,
+}
+
+/// Looks at a bridge. Cheap to clone; when the bridge has ended, shows it as it was last.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::AsteriskMonitor;
+/// fn line(monitor: &AsteriskMonitor, device: &str) -> String {
+///     format!("{} slots wait, {device} told {} times", monitor.status().waiting, monitor.told(device).len())
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct AsteriskMonitor {
     published: watch::Receiver<Published>,
     link: Arc<LinkShared>,
     reconciler: Arc<Mutex<Reconciler>>,
-    stop: Mutex<Option<oneshot::Sender<oneshot::Sender<usize>>>>,
-    task: JoinHandle<()>,
 }
 
 /// How the bridge is doing.
@@ -253,9 +266,11 @@ impl Asterisk {
         let stop = Mutex::new(Some(stop));
         Ok(Self {
             listen,
-            published: reader,
-            link: link_shared,
-            reconciler,
+            monitor: AsteriskMonitor {
+                published: reader,
+                link: link_shared,
+                reconciler,
+            },
             stop,
             task,
         })
@@ -268,12 +283,12 @@ impl Asterisk {
 
     /// Whether the PBX's first dump is in the mesh.
     pub fn is_ready(&self) -> bool {
-        self.published.borrow().dumped
+        self.monitor.published.borrow().dumped
     }
 
     /// Resolves when [`Asterisk::is_ready`]; never, when the PBX never dumps. Cancel safe.
     pub async fn ready(&self) {
-        let mut published = self.published.clone();
+        let mut published = self.monitor.published.clone();
         // Ended before it was ready: it never will be.
         if published
             .wait_for(|published| published.dumped)
@@ -284,6 +299,48 @@ impl Asterisk {
         }
     }
 
+    /// How it is doing.
+    pub fn status(&self) -> AsteriskStatus {
+        self.monitor.status()
+    }
+
+    /// What the PBX was told of a device, by EID, and when.
+    pub fn told(&self, device: &str) -> Vec<Told> {
+        self.monitor.told(device)
+    }
+
+    /// For whom only wants to look.
+    ///
+    /// ```
+    /// use presence_mesh::bridge::asterisk::{Asterisk, AsteriskMonitor};
+    /// fn for_a_page(bridge: &Asterisk) -> AsteriskMonitor {
+    ///     bridge.monitor() // goes wherever the page does; the bridge stays here
+    /// }
+    /// ```
+    pub fn monitor(&self) -> AsteriskMonitor {
+        self.monitor.clone()
+    }
+
+    /// Takes back everything the PBX was told, for at most [`AsteriskTiming::shutdown`], and ends. Says how
+    /// many slots could not be taken back; they stay in the ledger for the next start or
+    /// [`withdraw_from_ledger`].
+    ///
+    /// Dropping the future half-way does not stop the withdrawal.
+    pub async fn shutdown(self) -> usize {
+        let (done, left) = oneshot::channel();
+        let stop = self
+            .stop
+            .lock()
+            .expect("no holder of this lock panics")
+            .take();
+        match stop.map(|stop| stop.send(done)) {
+            Some(Ok(())) => left.await.unwrap_or_default(),
+            _ => 0,
+        }
+    }
+}
+
+impl AsteriskMonitor {
     /// How it is doing.
     pub fn status(&self) -> AsteriskStatus {
         let published = self.published.borrow().clone();
@@ -325,24 +382,6 @@ impl Asterisk {
             Telling::Counts(..) => None,
         });
         told.collect()
-    }
-
-    /// Takes back everything the PBX was told, for at most [`AsteriskTiming::shutdown`], and ends. Says how
-    /// many slots could not be taken back; they stay in the ledger for the next start or
-    /// [`withdraw_from_ledger`].
-    ///
-    /// Dropping the future half-way does not stop the withdrawal.
-    pub async fn shutdown(self) -> usize {
-        let (done, left) = oneshot::channel();
-        let stop = self
-            .stop
-            .lock()
-            .expect("no holder of this lock panics")
-            .take();
-        match stop.map(|stop| stop.send(done)) {
-            Some(Ok(())) => left.await.unwrap_or_default(),
-            _ => 0,
-        }
     }
 }
 

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::hash::BuildHasher;
 
 use crdts::{CmRDT, CvRDT};
-use hashbrown::HashTable;
-use rustc_hash::FxBuildHasher;
 use sha2::{Digest as _, Sha256};
 
 use super::delta::Delta;
 use super::entry::{Content, Entry};
 use super::hlc::Hlc;
+use super::key_map::{KeyMap, Slot};
 use crate::model::{Incarnation, Key};
 use crate::zoo::{Fault, planted};
 
@@ -25,10 +23,8 @@ pub struct OriginMap {
     incarnation: Incarnation,
     head: u64,
     watermark: u64,
-    slots: Vec<Option<(Key, Entry)>>,
-    free: Vec<u32>,
-    by_key: HashTable<u32>,
-    by_seq: BTreeMap<u64, u32>,
+    entries: KeyMap<Entry>,
+    by_seq: BTreeMap<u64, Slot>,
     live: usize,
     live_bytes: usize,
     tombstone_bytes: usize,
@@ -166,12 +162,13 @@ impl OriginMap {
             let Some(slot) = self.by_seq.get(&seq).copied() else {
                 continue;
             };
-            if self.at(slot).1.is_tombstone() {
+            if self.entries.at(slot).1.is_tombstone() {
                 assert!(
                     seq <= self.head,
                     "a tombstone above the head cannot be stored"
                 );
-                self.remove(slot);
+                self.uncount(slot);
+                self.entries.remove(slot);
                 if !planted(Fault::NoWatermark) {
                     self.watermark = self.watermark.max(seq);
                 }
@@ -193,7 +190,7 @@ impl OriginMap {
             .by_seq
             .range((std::ops::Bound::Excluded(base), std::ops::Bound::Unbounded));
         for (_, slot) in after {
-            let (key, entry) = self.at(*slot);
+            let (key, entry) = self.entries.at(*slot);
             let bytes = entry_cost(key, entry);
             if page.bytes + bytes > budget_bytes && !page.entries.is_empty() {
                 page.last = false;
@@ -207,23 +204,21 @@ impl OriginMap {
 
     /// The entry of `key`, tombstones included.
     pub fn get(&self, key: &Key) -> Option<&Entry> {
-        self.find(key).map(|slot| &self.at(slot).1)
+        self.entries.get(key)
     }
 
     /// All keys with a value, in no particular but a reproducible order.
     pub fn live(&self) -> impl Iterator<Item = (&Key, &Entry)> {
-        self.slots
+        self.entries
             .iter()
-            .flatten()
             .filter(|(_, entry)| !entry.is_tombstone())
-            .map(|(key, entry)| (key, entry))
     }
 
     /// The seqs of all tombstones, ascending.
     pub fn tombstones(&self) -> impl Iterator<Item = u64> {
         self.by_seq
             .iter()
-            .filter(|(_, slot)| self.at(**slot).1.is_tombstone())
+            .filter(|(_, slot)| self.entries.at(**slot).1.is_tombstone())
             .map(|(seq, _)| *seq)
     }
 
@@ -268,58 +263,19 @@ impl OriginMap {
     }
 
     fn put(&mut self, key: Key, entry: Entry) {
-        let slot = match self.find(&key) {
+        let slot = match self.entries.find(&key) {
             Some(slot) => {
                 self.uncount(slot);
-                let (_, held) = self.slots[slot as usize]
-                    .as_mut()
-                    .expect("an indexed slot is filled");
-                held.merge(entry);
+                self.entries.at_mut(slot).1.merge(entry);
                 slot
             }
-            None => self.insert(key, entry),
+            None => self.entries.insert(key, entry),
         };
         self.count(slot);
     }
 
-    fn insert(&mut self, key: Key, entry: Entry) -> u32 {
-        let hash = hash_key(&key);
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
-            None => {
-                self.slots.push(None);
-                u32::try_from(self.slots.len() - 1)
-                    .expect("entries per origin are limited far below 2^32")
-            }
-        };
-        self.slots[slot as usize] = Some((key, entry));
-        let slots = &self.slots;
-        let rehash = |other: &u32| {
-            let (key, _) = slots[*other as usize]
-                .as_ref()
-                .expect("an indexed slot is filled");
-            hash_key(key)
-        };
-        self.by_key.insert_unique(hash, slot, rehash);
-        slot
-    }
-
-    fn remove(&mut self, slot: u32) {
-        self.uncount(slot);
-        let (key, _) = self.slots[slot as usize]
-            .take()
-            .expect("an indexed slot is filled");
-        if let Ok(found) = self
-            .by_key
-            .find_entry(hash_key(&key), |other| *other == slot)
-        {
-            found.remove();
-        }
-        self.free.push(slot);
-    }
-
-    fn count(&mut self, slot: u32) {
-        let (key, entry) = self.at(slot);
+    fn count(&mut self, slot: Slot) {
+        let (key, entry) = self.entries.at(slot);
         let (seq, bytes, item) = (entry.seq(), entry_cost(key, entry), item_hash(key, entry));
         let tombstone = entry.is_tombstone();
         let before = self.by_seq.insert(seq, slot);
@@ -336,8 +292,8 @@ impl OriginMap {
         }
     }
 
-    fn uncount(&mut self, slot: u32) {
-        let (key, entry) = self.at(slot);
+    fn uncount(&mut self, slot: Slot) {
+        let (key, entry) = self.entries.at(slot);
         let (seq, bytes, item) = (entry.seq(), entry_cost(key, entry), item_hash(key, entry));
         let tombstone = entry.is_tombstone();
         self.by_seq.remove(&seq);
@@ -348,18 +304,6 @@ impl OriginMap {
             self.live_bytes -= bytes;
             self.hash = self.hash.wrapping_sub(item);
         }
-    }
-
-    fn find(&self, key: &Key) -> Option<u32> {
-        self.by_key
-            .find(hash_key(key), |slot| self.at(*slot).0 == *key)
-            .copied()
-    }
-
-    fn at(&self, slot: u32) -> &(Key, Entry) {
-        self.slots[slot as usize]
-            .as_ref()
-            .expect("an indexed slot is filled")
     }
 }
 
@@ -408,7 +352,7 @@ impl std::fmt::Debug for OriginMap {
             .entries(
                 self.by_seq
                     .values()
-                    .map(|slot| self.at(*slot))
+                    .map(|slot| self.entries.at(*slot))
                     .map(|(k, e)| (k, e)),
             )
             .finish()
@@ -424,12 +368,6 @@ const DOT_BYTES: usize = 52;
 fn entry_cost(key: &Key, entry: &Entry) -> usize {
     let value = entry.value().map_or(0, |value| value.as_bytes().len());
     ENTRY_OVERHEAD_BYTES + key.name().len() + value + entry.over().len() * DOT_BYTES
-}
-
-/// Without a random seed: order and timing are the same at every run. Who could choose keys that collide holds
-/// the mesh key.
-fn hash_key(key: &Key) -> u64 {
-    FxBuildHasher.hash_one(key)
 }
 
 fn item_hash(key: &Key, entry: &Entry) -> u128 {

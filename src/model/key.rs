@@ -1,7 +1,11 @@
 //! What is known about: a name within a space.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
+
+use rustc_hash::FxBuildHasher;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -82,7 +86,7 @@ pub enum Policy {
 
 /// A name within a space.
 ///
-/// Cheap to clone: the name is shared.
+/// Cheap to clone: the name is shared. Cheap to look up: its hash is kept with it.
 ///
 /// ```
 /// use presence_mesh::{Key, Policy, SpaceId};
@@ -91,9 +95,12 @@ pub enum Policy {
 /// assert_eq!(&*key.shared_name(), "PJSIP/100");
 /// # Ok::<(), presence_mesh::KeyError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone)]
 pub struct Key {
     space: SpaceId,
+    /// Of both, without a random seed: order and timing are the same at every run. Who could choose keys that
+    /// collide holds the mesh key.
+    hash: u32,
     name: Arc<str>,
 }
 
@@ -105,7 +112,9 @@ impl Key {
     pub fn new(space: SpaceId, name: impl Into<Arc<str>>) -> Result<Self, KeyError> {
         let name = name.into();
         check_name(&name)?;
-        Ok(Self { space, name })
+        let hash = FxBuildHasher.hash_one((space, &*name));
+        let hash = u32::try_from((hash ^ hash >> 32) & u64::from(u32::MAX)).expect("32 bits");
+        Ok(Self { space, hash, name })
     }
 
     /// The space it lives in.
@@ -132,6 +141,33 @@ impl Key {
             }
             _ => Policy::PerOrigin,
         }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        let same_name = || Arc::ptr_eq(&self.name, &other.name) || self.name == other.name;
+        self.hash == other.hash && self.space == other.space && same_name()
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.space, &self.name).cmp(&(other.space, &other.name))
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u32(self.hash);
     }
 }
 

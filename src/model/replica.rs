@@ -124,6 +124,17 @@ impl Incarnation {
             Self(floor.0.saturating_add(1))
         }
     }
+
+    /// When it began, in ms since the Unix epoch, by its own clock; later when it was forced above an earlier one.
+    ///
+    /// ```
+    /// use presence_mesh::Incarnation;
+    /// let life = Incarnation::start(1_767_225_600_000, 7, Incarnation::default());
+    /// assert_eq!(life.started_ms(), 1_767_225_600_000);
+    /// ```
+    pub fn started_ms(self) -> u64 {
+        self.0 >> 16
+    }
 }
 
 impl fmt::Display for Incarnation {

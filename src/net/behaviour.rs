@@ -1,5 +1,6 @@
 //! What libp2p is put together from, and how each piece is set.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use libp2p::gossipsub::{self, IdentTopic, MessageId, WhitelistSubscriptionFilter};
@@ -16,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::address::peer_id;
 use super::config::{NetConfig, StartError};
-use super::sync_codec::SyncCodec;
+use super::sync_codec::{SyncBytes, SyncCodec};
 use crate::wire::{MAX_FRAME_BYTES, MeshId};
 
 /// Everything that is spoken on a connection.
@@ -61,6 +62,7 @@ impl Behaviour {
         config: &NetConfig,
         keypair: &Keypair,
         topic: &IdentTopic,
+        sync_bytes: Arc<SyncBytes>,
     ) -> Result<Self, StartError> {
         #[cfg(not(feature = "mdns"))]
         if config.mdns {
@@ -96,7 +98,7 @@ impl Behaviour {
         }
 
         let sync = request_response::Behaviour::with_codec(
-            SyncCodec::new(MeshId::derive(&config.key, &config.mesh)),
+            SyncCodec::new(MeshId::derive(&config.key, &config.mesh), sync_bytes),
             [(protocol(config, "sync")?, ProtocolSupport::Full)],
             request_response::Config::default().with_request_timeout(REQUEST_TIMEOUT),
         );

@@ -50,6 +50,10 @@ pub struct NetCounters {
     pub slow_peers: u64,
     /// Questions of peers answered.
     pub requests_served: u64,
+    /// Bytes of questions and answers that came.
+    pub sync_bytes_received: u64,
+    /// Bytes of questions and answers that were sent.
+    pub sync_bytes_sent: u64,
     /// Questions to peers that got no answer.
     pub requests_failed: u64,
     /// Bytes refused, by what they should have been (`frame`, `request`, `response`) and why (`signature`,

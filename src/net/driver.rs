@@ -75,6 +75,8 @@ pub(super) struct Driver {
     /// When to read the members again, if they changed.
     members_due: Option<Duration>,
     discovery: discovery::Discovery,
+    #[cfg(feature = "metrics")]
+    recorder: Option<super::metrics::Recorder>,
     #[cfg(feature = "faults")]
     links: Option<super::Links>,
 }
@@ -120,11 +122,19 @@ impl Driver {
             replica_due: None,
             members_due: None,
             discovery: discovery::Discovery::new(config),
+            #[cfg(feature = "metrics")]
+            recorder: None,
             #[cfg(feature = "faults")]
             links: config.links.clone(),
             shared,
             commands,
         }
+    }
+
+    /// From now on counts every event.
+    #[cfg(feature = "metrics")]
+    pub(super) fn record(&mut self, recorder: super::metrics::Recorder) {
+        self.recorder = Some(recorder);
     }
 
     /// Until the node leaves.
@@ -283,6 +293,10 @@ impl Driver {
     /// Takes one event of the network.
     pub(super) fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         let now = self.shared.now().mono;
+        #[cfg(feature = "metrics")]
+        if let Some(recorder) = &self.recorder {
+            recorder.record(&event);
+        }
         match event {
             SwarmEvent::Behaviour(event) => match event {
                 BehaviourEvent::Gossip(event) => self.on_gossip(event, now),

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use super::clock::Clock;
 use super::counters::NetCounters;
 use super::links_table::LinkTable;
+use super::sync_codec::SyncBytes;
 use crate::model::{EventItem, Filter, Pattern, ReplicaId, Scope};
 use crate::proto::{FollowError, Input, Now, Replica, SubscriptionId, WatchId, Watched};
 
@@ -40,6 +41,10 @@ pub(crate) struct Shared {
     ready: watch::Sender<bool>,
     links: Mutex<LinkTable>,
     counters: Mutex<NetCounters>,
+    sync_bytes: Arc<SyncBytes>,
+    /// What libp2p counts.
+    #[cfg(feature = "metrics")]
+    registry: OnceLock<super::metrics::Registry>,
     commands: mpsc::Sender<Command>,
     stopped: AtomicBool,
     /// What a write waits for, if anything.
@@ -66,6 +71,9 @@ impl Shared {
             ready: watch::Sender::new(false),
             links: Mutex::default(),
             counters: Mutex::default(),
+            sync_bytes: Arc::default(),
+            #[cfg(feature = "metrics")]
+            registry: OnceLock::new(),
             commands,
             stopped: AtomicBool::new(false),
             barrier: OnceLock::new(),
@@ -194,7 +202,31 @@ impl Shared {
     }
 
     pub(crate) fn net_counters(&self) -> NetCounters {
-        lock(&self.counters).clone()
+        let mut counters = lock(&self.counters).clone();
+        (counters.sync_bytes_received, counters.sync_bytes_sent) = self.sync_bytes.get();
+        counters
+    }
+
+    pub(super) fn sync_bytes(&self) -> Arc<SyncBytes> {
+        self.sync_bytes.clone()
+    }
+
+    /// Commands that wait for the driver.
+    pub(crate) fn waiting_commands(&self) -> usize {
+        COMMAND_QUEUE - self.commands.capacity()
+    }
+
+    /// What libp2p counts from now on. Set once, when the driver is made.
+    #[cfg(feature = "metrics")]
+    pub(super) fn set_registry(&self, registry: super::metrics::Registry) {
+        // There is one place that sets it.
+        let _ = self.registry.set(registry);
+    }
+
+    /// What libp2p has counted, once there is a driver.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn registry(&self) -> Option<&super::metrics::Registry> {
+        self.registry.get()
     }
 
     /// Tells those who watch peers that something about them changed.

@@ -24,6 +24,8 @@ use super::address::{port, socket_address};
 use super::behaviour::Behaviour;
 use super::config::{NetConfig, StartError};
 use super::driver::Driver;
+#[cfg(feature = "metrics")]
+use super::metrics;
 use super::refusals::Refusals;
 use super::shared::{Command, Shared};
 use super::transport;
@@ -60,8 +62,12 @@ async fn bind(
         Keypair::ed25519_from_bytes(config.identity.to_bytes()).map_err(|error| network(&error))?;
     let refusals = Arc::new(Refusals::new(shared.clone(), span.clone()));
     let transport = transport::build(&config, &keypair, &refusals)?;
+    #[cfg(feature = "metrics")]
+    let (recorder, transport, mut registry) = metrics::count(transport);
     let topic = IdentTopic::new(config.key.topic(&config.mesh));
-    let behaviour = Behaviour::new(&config, &keypair, &topic)?;
+    let behaviour = Behaviour::new(&config, &keypair, &topic, shared.sync_bytes())?;
+    #[cfg(feature = "metrics")]
+    let behaviour = metrics::count_gossip(behaviour, &mut registry);
     let settings = swarm::Config::with_executor(move |task: BoxFuture<'static, ()>| {
         drop(tokio::spawn(task.instrument(span.clone())));
     })
@@ -88,7 +94,11 @@ async fn bind(
                 .map_err(|source| refused(text, source))?,
         );
     }
+    #[cfg(feature = "metrics")]
+    shared.set_registry(registry);
     let mut driver = Driver::new(swarm, &config, topic, refusals, (shared, commands));
+    #[cfg(feature = "metrics")]
+    driver.record(recorder);
     await_listeners(&mut driver, listeners)
         .await
         .map_err(|source| refused(&config.listen.join(", "), source))?;

@@ -4,6 +4,8 @@
 //! driver nor whoever waits for the replica's lock pays for them.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use libp2p::StreamProtocol;
@@ -15,15 +17,34 @@ use crate::wire::{self, DecodeError, MAX_SYNC_BYTES, MeshId};
 /// say that a stream broke.
 pub(super) type Refused = &'static str;
 
+/// What precedes each message.
+const LENGTH_BYTES: u64 = 4;
+
 /// Reads and writes what two replicas say to each other.
 #[derive(Debug, Clone)]
 pub(super) struct SyncCodec {
     mesh: MeshId,
+    bytes: Arc<SyncBytes>,
+}
+
+/// How many bytes were exchanged in questions and answers, their lengths included.
+#[derive(Debug, Default)]
+pub(super) struct SyncBytes {
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl SyncBytes {
+    /// Received and sent.
+    pub(super) fn get(&self) -> (u64, u64) {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (load(&self.received), load(&self.sent))
+    }
 }
 
 impl SyncCodec {
-    pub(super) fn new(mesh: MeshId) -> Self {
-        Self { mesh }
+    pub(super) fn new(mesh: MeshId, bytes: Arc<SyncBytes>) -> Self {
+        Self { mesh, bytes }
     }
 }
 
@@ -40,7 +61,7 @@ impl Codec for SyncCodec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        read(stream, wire::Request::decode).await
+        read(stream, &self.bytes.received, wire::Request::decode).await
     }
 
     async fn read_response<T>(
@@ -52,7 +73,10 @@ impl Codec for SyncCodec {
         T: AsyncRead + Unpin + Send,
     {
         let mesh = self.mesh;
-        read(stream, |bytes| wire::Response::decode(bytes, &mesh)).await
+        read(stream, &self.bytes.received, |bytes| {
+            wire::Response::decode(bytes, &mesh)
+        })
+        .await
     }
 
     async fn write_request<T>(
@@ -64,7 +88,8 @@ impl Codec for SyncCodec {
     where
         T: AsyncWrite + Unpin + Send,
     {
-        write(stream, &request.map_err(io::Error::other)?.encode()).await
+        let request = request.map_err(io::Error::other)?.encode();
+        write(stream, &self.bytes.sent, &request).await
     }
 
     async fn write_response<T>(
@@ -76,12 +101,14 @@ impl Codec for SyncCodec {
     where
         T: AsyncWrite + Unpin + Send,
     {
-        write(stream, &response.map_err(io::Error::other)?.encode()).await
+        let response = response.map_err(io::Error::other)?.encode();
+        write(stream, &self.bytes.sent, &response).await
     }
 }
 
 async fn read<T, M>(
     stream: &mut T,
+    received: &AtomicU64,
     decode: impl FnOnce(&[u8]) -> Result<M, DecodeError>,
 ) -> io::Result<Result<M, Refused>>
 where
@@ -99,16 +126,22 @@ where
     // Grows with what arrives: a length that promises much costs nothing by itself.
     let mut bytes = Vec::new();
     stream.take(length.into()).read_to_end(&mut bytes).await?;
+    received.fetch_add(LENGTH_BYTES + bytes.len() as u64, Ordering::Relaxed);
     if bytes.len() < length as usize {
         return Ok(Err("truncated"));
     }
     Ok(decode(&bytes).map_err(|error| error.reason()))
 }
 
-async fn write<T: AsyncWrite + Unpin + Send>(stream: &mut T, bytes: &[u8]) -> io::Result<()> {
+async fn write<T: AsyncWrite + Unpin + Send>(
+    stream: &mut T,
+    sent: &AtomicU64,
+    bytes: &[u8],
+) -> io::Result<()> {
     let length = u32::try_from(bytes.len()).expect("messages are bounded far below 4 GiB");
     stream.write_all(&length.to_be_bytes()).await?;
     stream.write_all(bytes).await?;
+    sent.fetch_add(LENGTH_BYTES + u64::from(length), Ordering::Relaxed);
     stream.close().await
 }
 
@@ -121,7 +154,8 @@ mod tests {
     const PROTOCOL: StreamProtocol = StreamProtocol::new("/test");
 
     fn codec() -> SyncCodec {
-        SyncCodec::new(MeshId::derive(&MeshKey::from_bytes([1; 32]), "acme"))
+        let mesh = MeshId::derive(&MeshKey::from_bytes([1; 32]), "acme");
+        SyncCodec::new(mesh, Arc::default())
     }
 
     async fn request(bytes: &[u8]) -> Result<Request, Refused> {
@@ -155,11 +189,13 @@ mod tests {
             .write_response(&PROTOCOL, &mut bytes, Ok(answered.clone()))
             .await
             .expect("writing to memory");
-        let read = codec()
+        let mut codec = codec();
+        let read = codec
             .read_response(&PROTOCOL, &mut &bytes[..])
             .await
             .expect("reading from memory");
         assert_eq!(read, Ok(answered));
+        assert_eq!(codec.bytes.get(), (bytes.len() as u64, 0));
     }
 
     #[tokio::test]

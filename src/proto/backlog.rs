@@ -28,6 +28,10 @@ impl Backlog {
         self.jobs.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.jobs.iter().map(|(_, keys)| keys.len()).sum()
+    }
+
     /// The next key, and whose it is.
     pub(super) fn next(&mut self) -> Option<(OriginIndex, Key)> {
         loop {

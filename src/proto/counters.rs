@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::statistics::{Propagation, SpaceCounts};
+
 /// What a replica has done since its start. All only ever rise.
 ///
 /// ```
@@ -14,6 +16,8 @@ use std::collections::BTreeMap;
 pub struct Counters {
     /// Local writes that changed something.
     pub local_writes: u64,
+    /// The same by space, the node's own record left out.
+    pub local_writes_in: SpaceCounts,
     /// Entries published in gossiped deltas.
     pub entries_published: u64,
     /// Frames handed to gossip: deltas, beats, leaves.
@@ -24,6 +28,15 @@ pub struct Counters {
     pub frames_received: u64,
     /// Entries of others applied.
     pub entries_applied: u64,
+    /// The same by space, the nodes' own records left out.
+    pub remote_applied: SpaceCounts,
+    /// Entries of others that were not looked at because all of their delta was known.
+    pub remote_old: SpaceCounts,
+    /// Entries of others that were refused: beyond a limit, or against the rules. What could not even be read is
+    /// in no space, and counted as rejected only.
+    pub remote_rejected: SpaceCounts,
+    /// How long writes of others took until they were shown here.
+    pub propagation: Propagation,
     /// Deltas dropped because all of it was known.
     pub deltas_old: u64,
     /// Deltas kept because something before them was missing.

@@ -124,9 +124,14 @@ impl Lease {
         }
     }
 
-    /// A signed frame of this life arrived, newer than all before it, made when its head was `head`.
-    pub(super) fn renew(&mut self, now: i64, up: i64, beat: i64, head: u64) {
+    /// A signed header says how far apart, in ms, its beats are: whoever hands it over, so that who joins a large
+    /// mesh does not give up everyone before the first beat.
+    pub(super) fn beats_every(&mut self, beat: i64) {
         self.beat = beat;
+    }
+
+    /// A signed frame of this life arrived, newer than all before it, made when its head was `head`.
+    pub(super) fn renew(&mut self, now: i64, up: i64, head: u64) {
         let most = now.saturating_sub(up).saturating_mul(1000);
         let offset = self.offset_at(now).map_or(most, |offset| offset.min(most));
         self.offset = Some((offset, now));
@@ -289,7 +294,8 @@ mod tests {
     use super::*;
 
     fn heard(lease: &mut Lease, now: i64, up: i64, beat: i64) {
-        lease.renew(now, up, beat, 0);
+        lease.beats_every(beat);
+        lease.renew(now, up, 0);
         lease.caught_up(0);
     }
 
@@ -400,7 +406,7 @@ mod tests {
         assert_eq!(lease.standing_at(30_000, &spans()), Standing::Gone);
         // Its own frames say more than the silence of somebody else.
         let mut lease = Lease::new(30_000);
-        lease.renew(30_000, 500, 1_000, 3);
+        lease.renew(30_000, 500, 3);
         lease.known_since(10_000);
         assert_eq!(lease.standing_at(30_000, &spans()), Standing::Suspect);
     }
@@ -423,7 +429,7 @@ mod tests {
         let mut lease = Lease::new(0);
         answered(&mut lease, 10, 0, 0, 0, true);
         for second in 1..20 {
-            lease.renew(second * 1_000, second * 1_000, 1_000, 5);
+            lease.renew(second * 1_000, second * 1_000, 5);
             lease.caught_up(4);
         }
         assert_eq!(lease.standing_at(2_900, &spans()), Standing::Alive);

@@ -5,6 +5,7 @@ mod local;
 mod remote;
 mod save;
 mod serve;
+mod statistics;
 mod track;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -52,8 +53,6 @@ pub struct Replica {
     counters: Counters,
     random: Random,
     spans: Spans,
-    /// When the next lease may run out; never later than it does.
-    leases_due: i64,
     round_due: i64,
     gc_due: i64,
     /// When each kind of repeated report was last made.
@@ -99,7 +98,6 @@ impl Replica {
             outbox: VecDeque::new(),
             counters: Counters::default(),
             spans: Spans::new(timing),
-            leases_due: i64::MAX,
             round_due: mono.saturating_add(ms(timing.sync)),
             gc_due: mono + GC_MS,
             reported: BTreeMap::new(),
@@ -187,9 +185,7 @@ impl Replica {
         );
         self.now = now;
         self.view.keep_time(&self.store, now);
-        if mono_ms(now) >= self.leases_due {
-            self.check_leases();
-        }
+        self.check_leases();
     }
 
     fn on_timeout(&mut self) {
@@ -197,6 +193,7 @@ impl Replica {
         self.settle_when_due(mono);
         if mono >= self.round_due {
             self.round_due = mono.saturating_add(ms(self.config.timing.sync));
+            self.store.keep_root();
             if let Some(peer) = self.any_peer() {
                 self.sync.compare_with(peer);
                 if self.events.remembers() {
@@ -225,45 +222,30 @@ impl Replica {
         self.sync.peers().nth(self.random.below(peers))
     }
 
-    /// Looks at every lease: who came to stand differently is shown differently; who has been gone for
-    /// `forget_after` is forgotten.
+    /// Looks at the leases that may have run out: who came to stand differently is shown differently; who has been
+    /// gone for `forget_after` is forgotten.
     fn check_leases(&mut self) {
         let mono = mono_ms(self.now);
-        self.leases_due = i64::MAX;
         let forget = ms(self.config.timing.forget_after);
-        let others: Vec<OriginIndex> = self
-            .store
-            .iter()
-            .map(|(index, _)| index)
-            .filter(|index| *index != Store::OWN)
-            .collect();
-        for index in others {
-            let origin = self.store.get(index);
-            if origin.lease.age(mono) >= forget {
+        while let Some(index) = self.store.take_look(mono) {
+            if self.store.get(index).lease.age(mono) >= forget {
                 self.forget(index);
-                continue;
+            } else {
+                self.restand(index);
             }
-            let due = origin
-                .lease
-                .next_change(mono, &self.spans)
-                .unwrap_or(i64::MAX);
-            let forgotten = mono.saturating_add(forget - origin.lease.age(mono));
-            self.leases_due = self.leases_due.min(due).min(forgotten);
-            self.restand(index);
         }
     }
 
-    /// Shows an origin as it stands now, when that is not how it was shown.
+    /// Shows an origin as it stands now, when that is not how it was shown; and looks again when that may change.
     fn restand(&mut self, index: OriginIndex) {
         let mono = mono_ms(self.now);
+        let forget = ms(self.config.timing.forget_after);
         let origin = self.store.get_mut(index);
         origin.lease.caught_up(origin.map.head());
         let standing = origin.lease.standing_at(mono, &self.spans);
-        let due = origin
-            .lease
-            .next_change(mono, &self.spans)
-            .unwrap_or(i64::MAX);
-        self.leases_due = self.leases_due.min(due);
+        let forgotten = mono.saturating_add(forget - origin.lease.age(mono));
+        let change = origin.lease.next_change(mono, &self.spans);
+        let mut look = change.map_or(forgotten, |change| change.min(forgotten));
         let mut changed = standing != origin.lease.standing;
         if origin.previous.is_some() && !origin.previous_gone {
             // An earlier life is not believed longer than a silent one.
@@ -272,10 +254,12 @@ impl Replica {
             origin.previous_gone = mono >= over;
             changed |= origin.previous_gone;
             if !origin.previous_gone {
-                self.leases_due = self.leases_due.min(over);
+                look = look.min(over);
             }
         }
+        self.store.look_at(index, look.max(mono + 1));
         if changed {
+            let origin = self.store.get_mut(index);
             origin.lease.standing = standing;
             let keys = origin.keys();
             self.refresh(index, &keys);
@@ -436,7 +420,8 @@ impl Replica {
             mono + i64::try_from(wait).expect("at most a second")
         });
         let alone = (!self.ready && self.sync.peers().len() == 0).then_some(self.alone_until);
-        let fixed = [self.leases_due, self.round_due, self.gc_due, self.own_due()];
+        let leases = self.store.next_look().unwrap_or(i64::MAX);
+        let fixed = [leases, self.round_due, self.gc_due, self.own_due()];
         let due = fixed
             .into_iter()
             .chain(held)
@@ -606,6 +591,9 @@ impl Replica {
             return Err(format!(
                 "what is shown of {key} differs from what the store makes of it"
             ));
+        }
+        if !self.store.root_is_true() {
+            return Err("the root is not that of what is stored".to_owned());
         }
         let limits = &self.config.limits;
         let bounded = |what: &str, number: usize, limit: usize| {

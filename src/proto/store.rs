@@ -1,7 +1,6 @@
 //! What is known of every origin. Converges; knows no time and no liveness.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -27,6 +26,12 @@ pub(super) struct Store {
     indexes: FxHashMap<ReplicaId, OriginIndex>,
     origins: Vec<Option<OriginState>>,
     free: Vec<OriginIndex>,
+    /// When to look at whose lease: one time for each origin at most.
+    looks: BTreeSet<(i64, OriginIndex)>,
+    /// Sum modulo 2^128 of what the origins added to the root when it was last brought up to date.
+    root: u128,
+    /// Those that may add something else now, each once.
+    touched: Vec<OriginIndex>,
     record_key: Key,
 }
 
@@ -51,8 +56,23 @@ pub(super) struct OriginState {
     /// What people call it, once its record is here.
     pub(super) known_as: Option<Arc<str>>,
     pub(super) lease: Lease,
+    /// When its lease is looked at next: never later than it may run out.
+    look_at: Option<i64>,
+    /// What it added to the root when that was last brought up to date.
+    rooted: Rooted,
+    /// Whether that may have changed.
+    touched: bool,
     /// When the tombstones here arrived, in ascending seq. Some may be gone again.
     pub(super) tombstones: VecDeque<(u64, i64)>,
+}
+
+/// What an origin adds to the root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Rooted {
+    /// Of what: incarnation, head, hash.
+    of: (Incarnation, u64, u128),
+    /// 0 when nothing is known of it.
+    sum: u128,
 }
 
 /// What a signed header told.
@@ -79,6 +99,9 @@ impl OriginState {
             record: None,
             known_as: None,
             lease: Lease::new(now),
+            look_at: None,
+            rooted: Rooted::default(),
+            touched: true,
             tombstones: VecDeque::new(),
         }
     }
@@ -96,6 +119,17 @@ impl OriginState {
             incarnation: self.map.incarnation(),
             seq: self.map.head(),
         }
+    }
+
+    /// What it adds to the root now.
+    fn root(&self) -> Rooted {
+        let map = &self.map;
+        let of = (map.incarnation(), map.head(), map.hash());
+        if of == self.rooted.of {
+            return self.rooted;
+        }
+        let sum = root_of(self.replica, map);
+        Rooted { of, sum }
     }
 
     /// What to tell others of it, a replica that is not our own.
@@ -170,6 +204,7 @@ impl OriginState {
         } else {
             HeaderNews::Later
         };
+        self.lease.beats_every(i64::from(signed.header().beat_ms));
         self.header = Some(signed);
         news
     }
@@ -233,6 +268,23 @@ impl OriginState {
     }
 }
 
+/// What is hashed of an origin for the root. Only heard of, nothing known: no different from not heard of at all.
+fn root_of(replica: ReplicaId, map: &OriginMap) -> u128 {
+    if map.head() == 0 {
+        return 0;
+    }
+    let mut hasher = Sha256::new();
+    hasher.update(replica.public_key());
+    hasher.update(0u16.to_le_bytes());
+    if !planted(Fault::RootIgnoresIncarnation) {
+        hasher.update(map.incarnation().0.to_le_bytes());
+    }
+    hasher.update(map.head().to_le_bytes());
+    hasher.update(map.hash().to_le_bytes());
+    let hash: [u8; 32] = hasher.finalize().into();
+    u128::from_le_bytes(hash[..16].try_into().expect("half of 32 bytes"))
+}
+
 /// What two lives said, the later one on top; a view only, whose seqs mean nothing.
 fn overlay(below: OriginMap, above: &OriginMap) -> OriginMap {
     let mut both = OriginMap::new(above.incarnation());
@@ -252,6 +304,9 @@ impl Store {
             indexes: FxHashMap::from_iter([(me, Self::OWN)]),
             origins: vec![Some(own)],
             free: Vec::new(),
+            looks: BTreeSet::new(),
+            root: 0,
+            touched: vec![Self::OWN],
             record_key: Key::new(SpaceId::NODES, NodeRecord::KEY).expect("a short name"),
         }
     }
@@ -298,6 +353,7 @@ impl Store {
             }
         };
         self.origins[index.0 as usize] = Some(state);
+        self.touched.push(index);
         self.by_replica.insert(replica, index);
         self.indexes.insert(replica, index);
         index
@@ -311,8 +367,39 @@ impl Store {
             .expect("an index names an origin until it is removed");
         self.by_replica.remove(&state.replica);
         self.indexes.remove(&state.replica);
+        if let Some(at) = state.look_at {
+            self.looks.remove(&(at, index));
+        }
+        self.root = self.root.wrapping_sub(state.rooted.sum);
+        self.touched.retain(|touched| *touched != index);
         self.free.push(index);
         state
+    }
+
+    /// The lease of `index` is to be looked at then, or earlier if that was said before.
+    pub(super) fn look_at(&mut self, index: OriginIndex, at: i64) {
+        let origin = self.get_mut(index);
+        let before = origin.look_at;
+        if before.is_none_or(|before| at < before) {
+            origin.look_at = Some(at);
+            if let Some(before) = before {
+                self.looks.remove(&(before, index));
+            }
+            self.looks.insert((at, index));
+        }
+    }
+
+    /// When the next lease is to be looked at.
+    pub(super) fn next_look(&self) -> Option<i64> {
+        self.looks.first().map(|(at, _)| *at)
+    }
+
+    /// An origin whose lease is to be looked at now.
+    pub(super) fn take_look(&mut self, now: i64) -> Option<OriginIndex> {
+        let (_, index) = *self.looks.first().filter(|(at, _)| *at <= now)?;
+        self.looks.pop_first();
+        self.get_mut(index).look_at = None;
+        Some(index)
     }
 
     pub(super) fn get(&self, index: OriginIndex) -> &OriginState {
@@ -322,9 +409,14 @@ impl Store {
     }
 
     pub(super) fn get_mut(&mut self, index: OriginIndex) -> &mut OriginState {
-        self.origins[index.0 as usize]
+        let origin = self.origins[index.0 as usize]
             .as_mut()
-            .expect("an index names an origin until it is removed")
+            .expect("an index names an origin until it is removed");
+        if !origin.touched {
+            origin.touched = true;
+            self.touched.push(index);
+        }
+        origin
     }
 
     /// All origins, ordered by replica.
@@ -347,23 +439,36 @@ impl Store {
         self.by_replica.len()
     }
 
-    /// The root: equal roots mean equal stores.
+    /// The root: the sum modulo 2^128 of a hash of every origin's incarnation, head and live entries. Equal roots
+    /// mean equal stores. Costs as much as has changed since [`Store::keep_root`], however many origins there are.
     pub(super) fn digest(&self) -> Digest {
-        let mut hasher = Sha256::new();
-        for (_, origin) in self.iter() {
-            // Only heard of, nothing known: no different from not heard of at all.
-            if origin.map.head() == 0 {
-                continue;
-            }
-            hasher.update(origin.replica.public_key());
-            hasher.update(0u16.to_le_bytes());
-            if !planted(Fault::RootIgnoresIncarnation) {
-                hasher.update(origin.map.incarnation().0.to_le_bytes());
-            }
-            hasher.update(origin.map.head().to_le_bytes());
-            hasher.update(origin.map.hash().to_le_bytes());
+        let touched = self.touched.iter().map(|index| self.get(*index));
+        let root = touched.fold(self.root, |root, origin| {
+            root.wrapping_sub(origin.rooted.sum)
+                .wrapping_add(origin.root().sum)
+        });
+        Digest(root.to_le_bytes())
+    }
+
+    /// Remembers what every origin adds to the root now.
+    pub(super) fn keep_root(&mut self) {
+        for index in std::mem::take(&mut self.touched) {
+            let origin = self.origins[index.0 as usize]
+                .as_mut()
+                .expect("an index names an origin until it is removed");
+            let rooted = origin.root();
+            self.root = self.root.wrapping_sub(origin.rooted.sum);
+            self.root = self.root.wrapping_add(rooted.sum);
+            (origin.rooted, origin.touched) = (rooted, false);
         }
-        let hash: [u8; 32] = hasher.finalize().into();
-        Digest(hash[..16].try_into().expect("half of 32 bytes"))
+    }
+
+    /// Whether the root is what the origins make of it from nothing: an invariant, for tests and the simulator.
+    pub(super) fn root_is_true(&self) -> bool {
+        let anew = self
+            .iter()
+            .map(|(_, origin)| root_of(origin.replica, &origin.map));
+        let root = anew.fold(0_u128, u128::wrapping_add);
+        self.digest() == Digest(root.to_le_bytes())
     }
 }

@@ -571,6 +571,12 @@ impl Sync {
         retries.chain(unanswered).min()
     }
 
+    /// How far the clock of a peer is off ours at the most, ahead or behind; 0 while none is known.
+    pub(super) fn greatest_skew_ms(&self) -> u64 {
+        let skews = self.peers.values().filter_map(|peer| peer.skew_ms);
+        skews.map(i64::unsigned_abs).max().unwrap_or_default()
+    }
+
     /// How many deltas in parts are half done, for tests and metrics.
     pub(super) fn staged_entries(&self) -> usize {
         self.staged_entries

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::config::{Limits, Merge};
@@ -17,7 +16,7 @@ use super::member::Standing;
 use super::shown::{Change, Contribution, Explanation, Freshness, Shown};
 use super::store::{OriginIndex, OriginState, Store};
 use super::watches::{Next, WatchId, Watched, Watches};
-use crate::crdt::{Dot, Entry, Hlc, write_over};
+use crate::crdt::{Dot, Entry, Hlc, KeyMap, Slot, write_over};
 use crate::model::{Key, Pattern, Policy, Scope, SpaceId, Value};
 use crate::zoo::{Fault, planted};
 use apart::{Apart, is_apart};
@@ -29,8 +28,7 @@ use index::Index;
 /// is shown here equals, at every moment, what [`View::recomputed`] makes of the store from nothing.
 #[derive(Debug)]
 pub(super) struct View {
-    /// Hashed without a random seed, and nobody sees the order.
-    rows: FxHashMap<Key, Row>,
+    rows: KeyMap<Row>,
     /// What is shown of keys whose contributions are not combined.
     apart: Apart,
     index: Index,
@@ -65,7 +63,7 @@ struct Was {
 impl View {
     pub(super) fn new(mailboxes: Merge, max_clock_drift: Duration, limits: &Limits) -> Self {
         Self {
-            rows: FxHashMap::default(),
+            rows: KeyMap::default(),
             apart: Apart::new(),
             index: Index::default(),
             held: BTreeSet::new(),
@@ -87,16 +85,19 @@ impl View {
         if key.policy() == Policy::PerOrigin {
             return;
         }
-        let contributes = store.get(origin).contribution(key).is_some();
-        match self.rows.get_mut(key) {
-            None if !contributes => return,
-            None => {
-                let row = self.rows.entry(key.clone()).or_default();
-                row.origins.push(origin);
+        let slot = match self.rows.find(key) {
+            Some(slot) => {
+                self.rows.at_mut(slot).1.may_come_from(origin);
+                slot
             }
-            Some(row) => row.note(origin, contributes),
-        }
-        self.show(store, key, now);
+            None if store.get(origin).contribution(key).is_none() => return,
+            None => {
+                let origins = SmallVec::from_slice(&[origin]);
+                let shown = None;
+                self.rows.insert(key.clone(), Row { origins, shown })
+            }
+        };
+        self.show(store, slot, now);
     }
 
     /// Takes note of the time, and brings keys up to date whose held-back stamps have come of age.
@@ -112,18 +113,17 @@ impl View {
             .cloned()
         {
             self.held.pop_first();
-            if self.rows.contains_key(&key) {
-                self.show(store, &key, now);
+            if let Some(slot) = self.rows.find(&key) {
+                self.show(store, slot, now);
             }
         }
         if set_back {
             // Rare enough to look at everything.
-            let shared = self
-                .rows
-                .keys()
-                .filter(|key| key.policy() == Policy::LatestWriter);
+            let keys = self.rows.iter().map(|(key, _)| key);
+            let shared = keys.filter(|key| key.policy() == Policy::LatestWriter);
             for key in shared.cloned().collect::<BTreeSet<_>>() {
-                self.show(store, &key, now);
+                let slot = self.rows.find(&key).expect("showing one removes no other");
+                self.show(store, slot, now);
             }
         }
     }
@@ -133,16 +133,18 @@ impl View {
         self.held.first().map(|(release, _)| *release)
     }
 
-    fn show(&mut self, store: &Store, key: &Key, now: Now) {
+    fn show(&mut self, store: &Store, slot: Slot, now: Now) {
         let rules = self.rules();
-        let row = self
-            .rows
-            .get_mut(key)
-            .expect("only keys with a row are shown");
-        for late in &self.late {
-            row.note(*late, store.get(*late).contribution(key).is_some());
-        }
-        let candidates = candidates(store, &row.origins, key, now);
+        let (key, row) = self.rows.at_mut(slot);
+        self.late.iter().for_each(|late| row.may_come_from(*late));
+        let mut candidates = Candidates::new();
+        row.origins.retain(|origin| {
+            let candidate = candidate(store, *origin, key, now);
+            let contributes = candidate.is_some();
+            candidates.extend(candidate);
+            contributes
+        });
+        withdraw_older(store, key, &mut candidates);
         let stamps = candidates.iter().map(|one| one.entry.hlc().wall_ms());
         self.latest_ms = stamps.fold(self.latest_ms, u64::max);
         for candidate in candidates.iter().filter(|candidate| candidate.held(&rules)) {
@@ -161,9 +163,8 @@ impl View {
         });
         let old = std::mem::replace(&mut row.shown, new);
         let visible = old != row.shown;
-        if old.is_some() != row.shown.is_some() {
-            self.index.turn(key, row.shown.is_some());
-        }
+        let freshness = |was: &Option<Was>| was.as_ref().map(|was| was.freshness);
+        self.index.turn(key, freshness(&old), freshness(&row.shown));
         if !self.watches.is_empty() && self.watches.wanted(key, visible) {
             let new = verdict.map(|verdict| shown(store, key, &candidates, &verdict, &rules));
             let old = old.map(|was| was.into_shown(key));
@@ -176,7 +177,7 @@ impl View {
             self.watches.push(key, visible, change, self.watch_queue);
         }
         if row.origins.is_empty() {
-            self.rows.remove(key);
+            self.rows.remove(slot);
         }
     }
 
@@ -281,6 +282,11 @@ impl View {
         self.index.count(scope)
     }
 
+    /// How many keys are shown of a space: live, stale and gone ones.
+    pub(super) fn count_by_freshness(&self, space: SpaceId) -> [usize; 3] {
+        self.index.count_by_freshness(space)
+    }
+
     pub(super) fn poll_watch(&mut self, store: &Store, id: WatchId, now: Now) -> Option<Watched> {
         match self.watches.next(id) {
             Next::Nothing => None,
@@ -306,17 +312,28 @@ impl View {
                 });
         }
         let rules = self.rules();
+        let mut counts = Index::default();
         for (key, origins) in &expected {
             let verdict = evaluate(key, &candidates(store, origins, key, now), &rules);
+            counts.turn(key, None, verdict.as_ref().map(|verdict| verdict.freshness));
             let new = verdict.map(|verdict| (verdict.value, verdict.freshness));
             let kept = self.rows.get(key).and_then(|row| row.shown.as_ref());
             if kept.map(|was| (was.value.clone(), was.freshness)) != new {
                 return Err(key.clone());
             }
         }
-        match self.rows.keys().find(|key| !expected.contains_key(key)) {
-            Some(key) => Err(key.clone()),
-            None => self.recomputed_apart(store, now),
+        let mut rows = self.rows.iter();
+        match rows.find(|(key, _)| !expected.contains_key(key)) {
+            Some((key, _)) => Err(key.clone()),
+            None => {
+                let apart = |space: &SpaceId| *space != SpaceId::CUSTOM_PER_ORIGIN;
+                for space in SpaceId::VISIBLE.into_iter().filter(apart) {
+                    let (kept, found) = (&self.index, &counts);
+                    let of = |index: &Index| index.count_by_freshness(space);
+                    assert_eq!(of(kept), of(found), "keys of {space:?} by freshness");
+                }
+                self.recomputed_apart(store, now)
+            }
         }
     }
 
@@ -341,14 +358,10 @@ impl View {
 }
 
 impl Row {
-    /// Takes note of whether `origin` says something.
-    fn note(&mut self, origin: OriginIndex, contributes: bool) {
-        match self.origins.iter().position(|known| *known == origin) {
-            None if contributes => self.origins.push(origin),
-            Some(at) if !contributes => {
-                self.origins.swap_remove(at);
-            }
-            _ => {}
+    /// `origin` says something of the key, or did, or may.
+    fn may_come_from(&mut self, origin: OriginIndex) {
+        if !self.origins.contains(&origin) {
+            self.origins.push(origin);
         }
     }
 }
@@ -385,30 +398,44 @@ fn candidates<'a>(
     key: &Key,
     now: Now,
 ) -> Candidates<'a> {
-    let mut candidates = Candidates::new();
-    for index in origins {
-        let origin = store.get(*index);
-        if let Some((entry, incarnation, previous)) = origin.contribution(key) {
-            let own = *index == Store::OWN;
-            let (standing, age) = standing(origin, own, previous, entry.source(), now);
-            candidates.push(Candidate {
-                entry,
-                replica: origin.replica,
-                incarnation,
-                standing,
-                age,
-                own,
-                previous,
-            });
-        }
-    }
+    let known = origins.iter();
+    let mut candidates = known
+        .filter_map(|origin| candidate(store, *origin, key, now))
+        .collect();
+    withdraw_older(store, key, &mut candidates);
+    candidates
+}
+
+/// What an origin says of a key.
+fn candidate<'a>(
+    store: &'a Store,
+    index: OriginIndex,
+    key: &Key,
+    now: Now,
+) -> Option<Candidate<'a>> {
+    let origin = store.get(index);
+    let (entry, incarnation, previous) = origin.contribution(key)?;
+    let own = index == Store::OWN;
+    let (standing, age) = standing(origin, own, previous, entry.source(), now);
+    Some(Candidate {
+        entry,
+        replica: origin.replica,
+        incarnation,
+        standing,
+        age,
+        own,
+        previous,
+    })
+}
+
+/// A planted fault: tombstones compete with values.
+fn withdraw_older(store: &Store, key: &Key, candidates: &mut Candidates<'_>) {
     if planted(Fault::TombstoneCompetes) && key.policy() == Policy::LatestWriter {
         let entries = store.iter().filter_map(|(_, origin)| origin.map.get(key));
         let tombstones = entries.filter(|entry| entry.is_tombstone());
         let withdrawn = tombstones.map(Entry::hlc).max();
         candidates.retain(|candidate| Some(candidate.entry.hlc()) > withdrawn);
     }
-    candidates
 }
 
 /// How far an origin's contribution is believed, and how old it is: its lease, or the silence of the source

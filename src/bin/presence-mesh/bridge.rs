@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use presence_mesh::bridge::asterisk::{
-    Asterisk, AsteriskConfig, AsteriskTiming, Password, pjsip_config, withdraw_from_ledger,
+    Asterisk, AsteriskConfig, AsteriskMonitor, AsteriskTiming, Password, pjsip_config,
+    withdraw_from_ledger,
 };
 use presence_mesh::{Mesh, Pattern, Timing};
 use tokio::sync::oneshot;
@@ -29,6 +30,7 @@ const WITHDRAW_TIMEOUT: Duration = Duration::from_secs(30);
 /// The running bridge.
 pub struct Bridge {
     ready: Readiness,
+    monitor: AsteriskMonitor,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -66,6 +68,7 @@ impl Bridge {
             .await
             .context("cannot start the bridge to asterisk")?;
         let ready = Readiness(Arc::default());
+        let monitor = asterisk.monitor();
         let (stop, mut stopped) = oneshot::channel();
         let flag = ready.clone();
         let task = tokio::spawn(async move {
@@ -85,11 +88,20 @@ impl Bridge {
                 ),
             }
         });
-        Ok(Self { ready, stop, task })
+        Ok(Self {
+            ready,
+            monitor,
+            stop,
+            task,
+        })
     }
 
     pub fn readiness(&self) -> Readiness {
         self.ready.clone()
+    }
+
+    pub fn monitor(&self) -> AsteriskMonitor {
+        self.monitor.clone()
     }
 
     /// Takes back everything the PBX was told, within a bound.

@@ -10,6 +10,7 @@ mod events;
 mod exposed;
 mod guard;
 mod keys;
+mod metrics;
 mod node;
 mod pages;
 mod panel;
@@ -28,6 +29,7 @@ use axum::http::{Method, StatusCode};
 use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use presence_mesh::bridge::asterisk::AsteriskMonitor;
 use presence_mesh::{DeviceState, MAX_KEY_BYTES, MAX_VALUE_BYTES, Mesh, MessageCounts, Presence};
 use tokio::sync::{Semaphore, watch};
 
@@ -48,6 +50,7 @@ pub struct App {
     view: View,
     /// `None`: there is no bridge to wait for.
     bridge: Option<Readiness>,
+    monitor: Option<AsteriskMonitor>,
     limits: Limits,
     people: Arc<[Person]>,
     /// `None`: this is no demonstration.
@@ -79,6 +82,7 @@ impl App {
             beats: Arc::new(panel::beats(view.clone())),
             view,
             bridge: None,
+            monitor: None,
             limits: Limits::default(),
             people: Arc::default(),
             stage: None,
@@ -89,6 +93,12 @@ impl App {
     /// Ready only when the bridge is.
     pub fn with_bridge(mut self, bridge: Option<Readiness>) -> Self {
         self.bridge = bridge;
+        self
+    }
+
+    /// With what the bridge counts.
+    pub fn with_monitor(mut self, monitor: Option<AsteriskMonitor>) -> Self {
+        self.monitor = monitor;
         self
     }
 
@@ -122,6 +132,7 @@ impl App {
             .route("/api/v1", get(node::index))
             .route("/livez", get(node::livez))
             .route("/readyz", get(node::readyz))
+            .route("/metrics", get(metrics::metrics))
             .route("/api/v1/status", get(node::status))
             .route("/api/v1/peers", get(node::peers))
             .route("/api/v1/ping", get(node::ping))

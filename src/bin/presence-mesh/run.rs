@@ -53,6 +53,7 @@ async fn node(settings: &Settings) -> anyhow::Result<()> {
     };
     let app = App::new(View::of(mesh.clone()))
         .with_bridge(readiness)
+        .with_monitor(bridge.as_ref().map(Bridge::monitor))
         .with_limits(limits)
         .with_people(people);
     let server = server.map(|server| server.serve(app));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::error::{PublishError, WriteError};
 use super::super::io::{Now, Output, Report};
+use super::super::statistics::SpaceCounts;
 use super::super::store::Store;
 use super::super::view::mono_ms;
 use super::{Replica, ms};
@@ -123,6 +124,10 @@ impl Replica {
             self.put(key.clone(), value.clone(), how);
         }
         self.counters.local_writes += changes.len() as u64;
+        let spaces = changes.iter().map(|(key, _)| key.space());
+        self.counters
+            .local_writes_in
+            .add_all(SpaceCounts::of(spaces));
         Ok(changes.len())
     }
 

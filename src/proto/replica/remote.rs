@@ -4,6 +4,7 @@ use super::super::io::{Now, Output, Report, RequestId};
 use super::super::store::{HeaderNews, OriginIndex, Store};
 use super::super::sync::{Asked, Progress};
 use super::super::view::mono_ms;
+use super::statistics::count_spaces;
 use super::{Replica, ms};
 use crate::crdt::Delta;
 use crate::model::ReplicaId;
@@ -26,9 +27,7 @@ impl Replica {
         let origin = self.store.get_mut(index);
         if later && header.kind != Kind::Leave {
             let up = i64::try_from(header.up_ms).unwrap_or(i64::MAX / 4);
-            origin
-                .lease
-                .renew(mono, up, i64::from(header.beat_ms), header.head);
+            origin.lease.renew(mono, up, header.head);
             if origin.lease.wants_anchor(mono, &self.spans) {
                 self.seek_anchor(from, header.replica);
             }
@@ -38,7 +37,7 @@ impl Replica {
         if header.kind == Kind::Events {
             self.on_event_frame(from, index, frame);
         } else if let (_, Body::Delta(delta)) = frame.into_parts() {
-            self.apply(index, delta);
+            self.apply(index, delta, true);
         }
         let head = self.store.get(index).head();
         if header.head() > head {
@@ -118,8 +117,8 @@ impl Replica {
         self.refresh(index, &keys);
     }
 
-    /// Applies a delta of another origin.
-    fn apply(&mut self, index: OriginIndex, delta: Delta) {
+    /// Applies a delta of another origin, which was gossiped or asked for.
+    fn apply(&mut self, index: OriginIndex, delta: Delta, gossiped: bool) {
         assert_ne!(
             index,
             Store::OWN,
@@ -136,6 +135,7 @@ impl Replica {
         let origin = self.store.get_mut(index);
         if origin.map.len().max(delta.entries.len()) > limit {
             self.counters.reject("entries");
+            self.counters.remote_rejected.add_all(count_spaces(&delta));
             self.report_rarely(
                 "entries_per_origin",
                 Report::Full {
@@ -144,19 +144,24 @@ impl Replica {
             );
             return;
         }
+        // A newcomer is told of the past, which is no news.
+        let news = gossiped || origin.map.head() > 0;
+        let set_aside = self.count_delta(index, &delta);
+        let origin = self.store.get_mut(index);
         let outcome = origin.accept(delta, self.config.limits.pending_ranges, mono_ms(self.now));
         self.counters.deltas_old += u64::from(outcome.old);
         self.counters.deltas_early += u64::from(outcome.early);
         if outcome.full {
             self.counters.reject("pending");
+            self.counters.remote_rejected.add_all(set_aside);
         }
         self.counters.resets_applied += u64::from(outcome.reset && !outcome.old);
         if !outcome.old {
-            self.applied(index, &outcome.changed);
+            self.applied(index, &outcome.changed, news);
         }
         // One by one: what was said last before a withdrawal is to be seen, though both waited together.
         while let Some(outcome) = self.store.get_mut(index).follow(mono_ms(self.now)) {
-            self.applied(index, &outcome.changed);
+            self.applied(index, &outcome.changed, true);
         }
         self.drop_settled(index);
         let origin = self.store.get(index);
@@ -164,8 +169,8 @@ impl Replica {
         self.restand(index);
     }
 
-    fn applied(&mut self, index: OriginIndex, changed: &[crate::model::Key]) {
-        self.counters.entries_applied += changed.len() as u64;
+    fn applied(&mut self, index: OriginIndex, changed: &[crate::model::Key], news: bool) {
+        self.count_applied(index, changed, news);
         self.observe(index, changed);
         let replica = self.store.get(index).replica;
         self.unsaved_keys(replica, changed);
@@ -374,8 +379,8 @@ impl Replica {
                 bounded(alive.up_ms),
                 false,
             );
-            self.restand(index);
         }
+        self.restand(index);
         if planted(Fault::RelayRenews) {
             let up = i64::try_from(header.up_ms).unwrap_or(i64::MAX / 4);
             let lease = &mut self.store.get_mut(index).lease;
@@ -384,8 +389,12 @@ impl Replica {
             self.restand(index);
         }
         match self.sync.stage(from, part) {
-            Progress::Complete(delta) if delta.check().is_ok() => self.apply(index, delta),
-            Progress::Complete(_) | Progress::Broken => self.counters.reject("part"),
+            Progress::Complete(delta) if delta.check().is_ok() => self.apply(index, delta, false),
+            Progress::Complete(delta) => {
+                self.counters.reject("part");
+                self.counters.remote_rejected.add_all(count_spaces(&delta));
+            }
+            Progress::Broken => self.counters.reject("part"),
             Progress::Staged => {}
             Progress::Full => {
                 self.counters.reject("staged");

@@ -143,8 +143,6 @@ impl Replica {
         self.observe(index, &keys);
         self.refresh(index, &keys);
         self.restand(index);
-        let forgotten = mono.saturating_add(ms(self.config.timing.forget_after) - age);
-        self.leases_due = self.leases_due.min(forgotten);
     }
 
     /// What has changed since this was last asked, about `budget_bytes` of it; `None` when nothing has, or

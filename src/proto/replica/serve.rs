@@ -17,6 +17,7 @@ const PART_OVERHEAD_BYTES: usize = 320;
 
 impl Replica {
     pub(super) fn on_request(&mut self, from: ReplicaId, id: RequestId, request: Request) {
+        self.store.keep_root();
         let answer = match request {
             Request::Root(root) if root == self.digest() => Answer::Equal,
             Request::Root(_) => self.heads(None),

@@ -31,9 +31,9 @@ impl View {
             None => self.apart.remove(&id),
         };
         let visible = old != new.as_ref().map(Was::from);
-        if old.is_some() != new.is_some() {
-            self.index.turn(key, new.is_some());
-        }
+        let was = old.as_ref().map(|old| old.freshness);
+        let is = new.as_ref().map(|new| new.freshness);
+        self.index.turn(key, was, is);
         if self.watches.wanted(key, visible) {
             let mut old = old.map(|was| was.into_shown(key));
             if let Some(old) = &mut old {

@@ -2,22 +2,36 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::shown::Freshness;
 use crate::model::{Key, Scope, SpaceId};
 
 /// Counts what is shown, and keeps the keys of namespaces in order: one namespace is listed and counted
 /// without looking at any other.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    spaces: BTreeMap<SpaceId, usize>,
+    /// By freshness: live, stale, gone.
+    spaces: BTreeMap<SpaceId, [usize; 3]>,
     /// By the part of the name up to the slash, the slash included.
     namespaces: BTreeMap<SpaceId, BTreeMap<Box<str>, usize>>,
     named: BTreeSet<Key>,
 }
 
 impl Index {
-    /// A key came to be shown, or is shown no more.
-    pub(super) fn turn(&mut self, key: &Key, shown: bool) {
-        step(self.spaces.entry(key.space()).or_default(), shown);
+    /// A key is shown otherwise than it was.
+    pub(super) fn turn(&mut self, key: &Key, old: Option<Freshness>, new: Option<Freshness>) {
+        if old == new {
+            return;
+        }
+        let counts = self.spaces.entry(key.space()).or_default();
+        for (freshness, up) in [(old, false), (new, true)] {
+            if let Some(freshness) = freshness {
+                step(&mut counts[place(freshness)], up);
+            }
+        }
+        let shown = new.is_some();
+        if old.is_some() == shown {
+            return;
+        }
         let Some(namespace) = namespace(key) else {
             return;
         };
@@ -40,13 +54,17 @@ impl Index {
 
     /// How many are shown.
     pub(super) fn count(&self, scope: &Scope) -> usize {
-        let count = if scope.prefix().is_empty() {
-            self.spaces.get(&scope.space())
-        } else {
-            let counts = self.namespaces.get(&scope.space());
-            counts.and_then(|counts| counts.get(scope.prefix()))
-        };
+        if scope.prefix().is_empty() {
+            return self.count_by_freshness(scope.space()).iter().sum();
+        }
+        let counts = self.namespaces.get(&scope.space());
+        let count = counts.and_then(|counts| counts.get(scope.prefix()));
         count.copied().unwrap_or_default()
+    }
+
+    /// How many are shown of a space: live, stale and gone ones.
+    pub(super) fn count_by_freshness(&self, space: SpaceId) -> [usize; 3] {
+        self.spaces.get(&space).copied().unwrap_or_default()
     }
 
     /// The keys of a custom scope, in order; `None` for spaces whose keys are not kept in order.
@@ -62,6 +80,14 @@ impl Index {
         let from = first.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Included);
         let keys = self.named.range((from, std::ops::Bound::Unbounded));
         Some(keys.take_while(|key| key.name().starts_with(scope.prefix())))
+    }
+}
+
+fn place(freshness: Freshness) -> usize {
+    match freshness {
+        Freshness::Live => 0,
+        Freshness::Stale => 1,
+        Freshness::Gone => 2,
     }
 }
 

@@ -46,6 +46,7 @@ GET    /api/v1/people
 GET    /api/v1/panel               what the pages follow
 GET    /livez
 GET    /readyz
+GET    /metrics                    OpenMetrics
 
 Keys are percent-encoded: PJSIP%2F100.
 ";

@@ -1,0 +1,98 @@
+//! A map from keys to whatever, in which everything has a number.
+
+use std::hash::BuildHasher as _;
+
+use hashbrown::HashTable;
+use rustc_hash::FxBuildHasher;
+
+use crate::model::Key;
+
+/// A map from keys to values, whose slots are numbered: who keeps a slot finds its value without a look at the key.
+///
+/// Growing moves nothing but the numbers. The order is that of the slots: no particular one, but the same at every
+/// run.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyMap<T> {
+    slots: Vec<Option<(Key, T)>>,
+    free: Vec<Slot>,
+    by_key: HashTable<Slot>,
+}
+
+/// Names a key within its map; given again once the key is removed.
+pub(crate) type Slot = u32;
+
+impl<T> KeyMap<T> {
+    pub(crate) fn find(&self, key: &Key) -> Option<Slot> {
+        self.by_key
+            .find(hash(key), |slot| self.at(*slot).0 == *key)
+            .copied()
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<&T> {
+        self.find(key).map(|slot| &self.at(slot).1)
+    }
+
+    pub(crate) fn at(&self, slot: Slot) -> &(Key, T) {
+        self.slots[slot as usize]
+            .as_ref()
+            .expect("a slot is filled until it is removed")
+    }
+
+    pub(crate) fn at_mut(&mut self, slot: Slot) -> (&Key, &mut T) {
+        let (key, value) = self.slots[slot as usize]
+            .as_mut()
+            .expect("a slot is filled until it is removed");
+        (key, value)
+    }
+
+    /// Adds a key that is not there.
+    pub(crate) fn insert(&mut self, key: Key, value: T) -> Slot {
+        debug_assert_eq!(self.find(&key), None, "{key} is there already");
+        let hashed = hash(&key);
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.slots.push(None);
+                Slot::try_from(self.slots.len() - 1).expect("entries are limited far below 2^32")
+            }
+        };
+        self.slots[slot as usize] = Some((key, value));
+        let slots = &self.slots;
+        let rehash = |other: &Slot| {
+            let (key, _) = slots[*other as usize]
+                .as_ref()
+                .expect("a slot is filled until it is removed");
+            hash(key)
+        };
+        self.by_key.insert_unique(hashed, slot, rehash);
+        slot
+    }
+
+    pub(crate) fn remove(&mut self, slot: Slot) {
+        let (key, _) = self.slots[slot as usize]
+            .take()
+            .expect("a slot is filled until it is removed");
+        if let Ok(found) = self.by_key.find_entry(hash(&key), |other| *other == slot) {
+            found.remove();
+        }
+        self.free.push(slot);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &T)> {
+        self.slots.iter().flatten().map(|(key, value)| (key, value))
+    }
+}
+
+impl<T> Default for KeyMap<T> {
+    fn default() -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_key: HashTable::new(),
+        }
+    }
+}
+
+fn hash(key: &Key) -> u64 {
+    FxBuildHasher.hash_one(key)
+}
