@@ -15,6 +15,13 @@
 //!    │◄──────────────── Events(frames, more) │   original frames, repeated until there are no more
 //! ```
 //!
+//! ```
+//! use presence_mesh::wire::Request;
+//! let bytes = Request::Heads(None).encode();
+//! assert_eq!(Request::decode(&bytes), Ok(Request::Heads(None)));
+//! assert!(Request::decode(&bytes[..1]).is_err(), "cut off");
+//! ```
+//!
 //! Every message begins with a version byte. Decoding never panics, never allocates more than a constant
 //! factor of its input, and checks every signature it meets, so what comes out of here was said by whom it
 //! names. Who sends what when is not known here.
@@ -35,7 +42,7 @@ pub use events::{
 };
 pub use frame::{Body, Frame, MAX_FRAME_BYTES};
 pub use header::{Header, Kind, SignedHeader};
-pub use keys::{Digest, Identity, KeyFileError, MeshId, MeshKey};
+pub use keys::{Digest, Identity, KeyFileError, MeshId, MeshKey, ParseDigestError};
 pub use part::Part;
 pub use sync::{
     About, Alive, Answer, HeadInfo, MAX_HEADS_PER_MESSAGE, MAX_SYNC_BYTES, PART_BUDGET_BYTES,

@@ -79,7 +79,7 @@ use pbx::{Dump, Memory, Pulse};
 use publisher::Target;
 use reconcile::Reconciler;
 use speaker::{Speaker, SpeakerParts};
-use worker::{Published, Worker};
+use worker::{Published, Watched, Worker};
 
 use crate::{DeviceState, MailboxName, Mesh, MessageCounts, Source};
 
@@ -87,7 +87,28 @@ use crate::{DeviceState, MailboxName, Mesh, MessageCounts, Source};
 ///
 /// End it with [`Asterisk::shutdown`], which takes back what the PBX was told. Dropped without that it ends as
 /// in a crash: the lamps stay as they are until the next start, which finds them in the ledger.
+///
+/// ```no_run
+/// # async fn example(mesh: presence_mesh::Mesh) -> Result<(), presence_mesh::bridge::asterisk::AsteriskError> {
+/// use presence_mesh::bridge::asterisk::{Asterisk, AsteriskConfig};
+/// let listen = ([127, 0, 0, 1], 5099).into();
+/// let config = AsteriskConfig::new(listen, "sip:mesh@127.0.0.1:5060", "/var/lib/presence-mesh/asterisk.ledger");
+/// let bridge = Asterisk::start(mesh, config).await?;
+/// println!("the PBX publishes to {}", bridge.listen());
+/// bridge.ready().await;
+/// assert!(bridge.is_ready());
+/// let status = bridge.status();
+/// println!("{:?}, {} slots told, {} waiting", status.standing, status.told, status.waiting);
+/// for told in bridge.told("PJSIP/100") {
+///     println!("it was told that {} says {}", told.eid, told.state);
+/// }
+/// let left = bridge.shutdown().await;
+/// println!("{left} slots could not be taken back");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
+#[must_use = "dropped without a shutdown, what the PBX was told stays until the next start"]
 pub struct Asterisk {
     listen: SocketAddr,
     monitor: AsteriskMonitor,
@@ -96,6 +117,13 @@ pub struct Asterisk {
 }
 
 /// Looks at a bridge. Cheap to clone; when the bridge has ended, shows it as it was last.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::AsteriskMonitor;
+/// fn line(monitor: &AsteriskMonitor, device: &str) -> String {
+///     format!("{} slots wait, {device} told {} times", monitor.status().waiting, monitor.told(device).len())
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct AsteriskMonitor {
     published: watch::Receiver<Published>,
@@ -104,6 +132,13 @@ pub struct AsteriskMonitor {
 }
 
 /// How the bridge is doing.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::{AsteriskStatus, PbxStanding};
+/// fn healthy(status: &AsteriskStatus) -> bool {
+///     status.standing == Some(PbxStanding::Up) && status.ready && status.last_refusal.is_none()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AsteriskStatus {
@@ -135,6 +170,13 @@ pub struct AsteriskStatus {
 
 /// What the PBX was told under one EID: a device's state ([`DeviceState`]), or a mailbox's counts
 /// ([`MessageCounts`]).
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::Told;
+/// fn line<T: std::fmt::Debug>(told: &Told<T>) -> String {
+///     format!("{} {:?}{}", told.eid, told.value, if told.pending { ", to be told anew" } else { "" })
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Told<T> {
@@ -149,7 +191,8 @@ pub struct Told<T> {
 }
 
 impl Asterisk {
-    /// Starts the bridge. Binds and opens the ledger; never waits for the PBX.
+    /// Starts the bridge. Binds and opens the ledger; never waits for the PBX. Cancel safe: dropped half-way,
+    /// nothing is started.
     ///
     /// # Errors
     /// See [`AsteriskError`]; nothing is changed then.
@@ -162,6 +205,10 @@ impl Asterisk {
             clock,
             seed,
         } = prepare(&config, config.listen).await?;
+        let watched = Watched {
+            devices: mesh.devices().watch_contributions("*")?,
+            mailboxes: mesh.mailboxes().watch_contributions("*")?,
+        };
         let own = mesh.id();
         let endpoints: BTreeSet<String> = [target.user.clone(), config.username.clone()].into();
         let timing = config.timing;
@@ -216,7 +263,7 @@ impl Asterisk {
             published,
         };
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(worker.run(statements, stopped));
+        let task = tokio::spawn(worker.run(watched, statements, stopped));
         let stop = Mutex::new(Some(stop));
         Ok(Self {
             listen,
@@ -264,6 +311,13 @@ impl Asterisk {
     }
 
     /// For whom only wants to look.
+    ///
+    /// ```
+    /// use presence_mesh::bridge::asterisk::{Asterisk, AsteriskMonitor};
+    /// fn for_a_page(bridge: &Asterisk) -> AsteriskMonitor {
+    ///     bridge.monitor() // goes wherever the page does; the bridge stays here
+    /// }
+    /// ```
     pub fn monitor(&self) -> AsteriskMonitor {
         self.monitor.clone()
     }

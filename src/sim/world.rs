@@ -675,7 +675,10 @@ impl World {
         if this.watching != this.life {
             this.watching = this.life;
             this.watches = [SpaceId::DEVICES, SpaceId::MAILBOXES]
-                .map(|space| (space, replica.watch(space, Pattern::any(), false)))
+                .map(|space| {
+                    let watch = replica.watch(space, Pattern::any(), false);
+                    (space, watch.expect("two of a life are below any limit"))
+                })
                 .to_vec();
         }
         let taken = this.watches.iter().map(|(space, id)| {

@@ -180,14 +180,13 @@ async fn config(asterisk: &AsteriskSettings, folder: &Path) -> anyhow::Result<As
 
 /// The PBX is believed for as long as a node is.
 fn timing(mesh: &Timing) -> AsteriskTiming {
-    AsteriskTiming {
-        probe: mesh.stale_after / 3,
-        stale_after: mesh.stale_after,
-        gone_after: mesh.gone_after,
-        // Every origin's lease has run once by then.
-        judge_after: mesh.gone_after * 3 / 2,
-        ..AsteriskTiming::default()
-    }
+    let mut timing = AsteriskTiming::default();
+    timing.probe = mesh.stale_after / 3;
+    timing.stale_after = mesh.stale_after;
+    timing.gone_after = mesh.gone_after;
+    // Every origin's lease has run once by then.
+    timing.judge_after = mesh.gone_after * 3 / 2;
+    timing
 }
 
 /// The password in a file that only its owner can read.

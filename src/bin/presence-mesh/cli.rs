@@ -130,10 +130,15 @@ pub struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: presence-mesh custom queues 'sales*'")]
+#[command(
+    after_help = "Examples:\n  presence-mesh custom queues 'sales*'\n  presence-mesh custom --per-origin load"
+)]
 pub struct CustomArgs {
     /// The namespace
     pub namespace: String,
+    /// The values of which each node has its own
+    #[arg(long)]
+    pub per_origin: bool,
     #[command(flatten)]
     pub list: ListArgs,
 }
@@ -149,7 +154,7 @@ pub struct WatchArgs {
     #[arg(long, value_enum, default_value_t = SpaceName::Device)]
     pub space: SpaceName,
     /// Which custom values to follow
-    #[arg(long, value_name = "NAME", required_if_eq("space", "custom"))]
+    #[arg(long, value_name = "NAME", required_if_eq_any([("space", "custom"), ("space", "custom-per-origin")]))]
     pub namespace: Option<String>,
     /// A glob: * is any run of characters, ? is one
     pub pattern: Option<String>,
@@ -252,6 +257,8 @@ pub enum SpaceName {
     Mailbox,
     Presence,
     Custom,
+    /// Custom values, each node's apart
+    CustomPerOrigin,
 }
 
 impl SpaceName {
@@ -261,6 +268,7 @@ impl SpaceName {
             Self::Mailbox => "mailbox",
             Self::Presence => "presence",
             Self::Custom => "custom",
+            Self::CustomPerOrigin => "custom-per-origin",
         }
     }
 }
@@ -278,8 +286,10 @@ impl KeyArgs {
     /// The namespace, and the key.
     pub fn parts(&self) -> anyhow::Result<(Option<&str>, &str)> {
         match (self.space, self.names.as_slice()) {
-            (SpaceName::Custom, [namespace, key]) => Ok((Some(namespace), key)),
-            (SpaceName::Custom, _) => Err(exit::usage(
+            (SpaceName::Custom | SpaceName::CustomPerOrigin, [namespace, key]) => {
+                Ok((Some(namespace), key))
+            }
+            (SpaceName::Custom | SpaceName::CustomPerOrigin, _) => Err(exit::usage(
                 "a custom value is named by its namespace and its key",
             )),
             (_, [key]) => Ok((None, key)),
@@ -365,6 +375,21 @@ pub enum SetWhat {
     #[command(after_help = "Example: presence-mesh set custom queues sales '{\"waiting\":3}'")]
     Custom {
         /// Such as queues: 1 to 64 bytes, no slash
+        namespace: String,
+        /// The key within it
+        key: String,
+        /// Any JSON of up to 4096 bytes; a text is in quotes
+        #[arg(value_name = "JSON", allow_hyphen_values = true)]
+        value: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Say anything, as JSON, for this node alone: each node's own is shown apart
+    #[command(
+        after_help = "Example: presence-mesh set custom-per-origin load now '{\"calls\":12}'"
+    )]
+    CustomPerOrigin {
+        /// Such as load: 1 to 64 bytes, no slash; another than that of the same name in `custom`
         namespace: String,
         /// The key within it
         key: String,

@@ -58,17 +58,27 @@ pub fn set(args: &SetArgs) -> anyhow::Result<()> {
             key,
             value,
             target,
-        } => {
-            let body = serde_json::from_str(value)
-                .map_err(|error| exit::usage(format!("{value:?} is no JSON: {error}")))?;
-            (
-                target,
-                key_path(SpaceName::Custom, Some(namespace), key),
-                body,
-            )
-        }
+        } => (
+            target,
+            key_path(SpaceName::Custom, Some(namespace), key),
+            json_of(value)?,
+        ),
+        SetWhat::CustomPerOrigin {
+            namespace,
+            key,
+            value,
+            target,
+        } => (
+            target,
+            key_path(SpaceName::CustomPerOrigin, Some(namespace), key),
+            json_of(value)?,
+        ),
     };
     Connection::new(&target.address).put(&path, &body.to_string())
+}
+
+fn json_of(text: &str) -> anyhow::Result<serde_json::Value> {
+    serde_json::from_str(text).map_err(|error| exit::usage(format!("{text:?} is no JSON: {error}")))
 }
 
 /// `clear`: this node's contribution withdrawn.
@@ -85,6 +95,7 @@ fn key_path(space: SpaceName, namespace: Option<&str>, key: &str) -> String {
         SpaceName::Mailbox => "mailboxes",
         SpaceName::Presence => "presence",
         SpaceName::Custom => "custom",
+        SpaceName::CustomPerOrigin => "custom-per-origin",
     };
     format!("{PREFIX}/{plural}/{}", names_path(namespace, key))
 }

@@ -219,6 +219,9 @@ pub fn status(status: &NodeStatus) -> String {
         status.entries.presence,
         status.entries.custom
     );
+    let saving = status.saving.as_ref();
+    let problem = saving.and_then(|saving| saving.problem.as_deref());
+    let unsaved = problem.map(|problem| ("state", format!("cannot be saved: {problem}")));
     let rows = [
         ("mesh", status.mesh.clone()),
         ("node", status.node.clone()),
@@ -231,6 +234,7 @@ pub fn status(status: &NodeStatus) -> String {
         ("digest", status.digest.clone()),
     ];
     rows.iter()
+        .chain(&unsaved)
         .map(|(name, value)| format!("{name:<16} {value}"))
         .collect::<Vec<_>>()
         .join("\n")
@@ -252,7 +256,8 @@ pub fn change<V: Cells>(change: &Changed<V>) -> String {
         .new
         .as_ref()
         .map(nodes)
-        .filter(|nodes| !nodes.is_empty());
+        .filter(|nodes| !nodes.is_empty())
+        .or_else(|| change.origin.clone());
     let by = by.map(|nodes| format!("  ({nodes})")).unwrap_or_default();
     format!("{}  {old} -> {new}{by}", change.key)
 }
@@ -310,6 +315,7 @@ mod tests {
     fn object(freshness: Freshness, age_ms: u64) -> Object<DeviceFields> {
         Object {
             key: "PJSIP/100".into(),
+            origin: None,
             value: DeviceFields {
                 state: DeviceState::InUse,
             },
@@ -340,6 +346,7 @@ mod tests {
         let change = Changed {
             space: "device".into(),
             key: "PJSIP/100".into(),
+            origin: None,
             old: None,
             new: Some(object(Freshness::Live, 0)),
         };

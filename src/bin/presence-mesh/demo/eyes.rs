@@ -53,6 +53,7 @@ where
     };
     values
         .watch("*")
+        .expect("the demo's watches are far fewer than the limit")
         .filter_map(move |watch| std::future::ready(told(watch)))
         .boxed()
 }
@@ -90,18 +91,22 @@ pub fn nodes(engine: &Engine, site: usize) -> Option<(NodeStatus, Vec<Node>)> {
 /// Why a key shows what it shows there.
 pub fn explain(mesh: &Mesh, space: Space, key: &str) -> Why {
     let why = match space {
-        Space::Device => mesh
-            .devices()
-            .explain(key)
-            .map(|why| Why::new(space, Explained::<DeviceFields>::new(space.name(), why))),
+        Space::Device => mesh.devices().explain(key).map(|why| {
+            Why::new(
+                space,
+                Explained::<DeviceFields>::new(space.name(), why, None),
+            )
+        }),
         Space::Presence => mesh
             .presence()
             .explain(key)
-            .map(|why| Why::new(space, Explained::<Presence>::new(space.name(), why))),
-        Space::Mailbox => mesh
-            .mailboxes()
-            .explain(key)
-            .map(|why| Why::new(space, Explained::<MessageCounts>::new(space.name(), why))),
+            .map(|why| Why::new(space, Explained::<Presence>::new(space.name(), why, None))),
+        Space::Mailbox => mesh.mailboxes().explain(key).map(|why| {
+            Why::new(
+                space,
+                Explained::<MessageCounts>::new(space.name(), why, None),
+            )
+        }),
     };
     why.unwrap_or_else(|| Why::nothing(space, key, "no node says anything of it"))
 }

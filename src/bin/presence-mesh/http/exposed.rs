@@ -1,7 +1,9 @@
 //! Spaces as HTTP shows them.
 
 use presence_mesh::bridge::asterisk::{AsteriskMonitor, Told};
-use presence_mesh::{DeviceState, MailboxName, Mesh, MessageCounts, Presence, Space, StateValue};
+use presence_mesh::{
+    DeviceState, MailboxName, Mesh, MessageCounts, Presence, Space, SpaceId, StateValue,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -153,6 +155,35 @@ impl Exposed for Presence {
         Ok(Self::new(status)
             .with_subtype(body.subtype)
             .with_message(body.message))
+    }
+}
+
+/// A custom value of a space where each node's is shown apart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Apart(Value);
+
+impl From<Apart> for CustomFields {
+    fn from(value: Apart) -> Self {
+        value.0.into()
+    }
+}
+
+impl Exposed for Apart {
+    const NAME: &'static str = SpaceId::CUSTOM_PER_ORIGIN.name();
+    const PLURAL: &'static str = Self::NAME;
+    const NAMESPACES: bool = true;
+    type Fields = CustomFields;
+    type Body = Value;
+
+    fn space(mesh: &Mesh, namespace: Option<&str>) -> Result<Space<Self>, Problem> {
+        let namespace = namespace.ok_or_else(|| Problem::bad_request("a namespace is needed"))?;
+        mesh.custom_per_origin(namespace)
+            .map_err(|error| Problem::bad_request(error.to_string()))
+    }
+
+    fn from_body(body: Value) -> Result<Self, String> {
+        Ok(Self(body))
     }
 }
 

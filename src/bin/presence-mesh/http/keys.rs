@@ -80,8 +80,9 @@ async fn list<T: Exposed>(
 
 async fn read<T: Exposed>(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
     let (space, key) = key::<T>(&app, &uri, &root::<T>())?;
-    let shown = space.get(&key).ok_or_else(|| unknown::<T>(&key))?;
-    Ok(Answer(Object::<T::Fields>::new(shown)).into_response())
+    // What `get` gives, and where each node's own is shown apart what all of them say.
+    let explanation = space.explain(&key).ok_or_else(|| unknown::<T>(&key))?;
+    Ok(Answer(Object::<T::Fields>::new(explanation.shown)).into_response())
 }
 
 async fn write<T: Exposed>(

@@ -340,6 +340,7 @@ pub mod tests {
         };
         Object {
             key: key.into(),
+            origin: None,
             contributions: nodes.iter().map(part).collect(),
             value: item,
             freshness: Freshness::Live,
@@ -359,6 +360,7 @@ pub mod tests {
             peers_connected: 1,
             entries: Entries::default(),
             digest: "9f3a21bc00".into(),
+            saving: None,
         }
     }
 

@@ -80,6 +80,7 @@ pub enum Told {
 pub fn item<V: Into<Item>>(object: Object<V>) -> Object<Item> {
     Object {
         key: object.key,
+        origin: object.origin,
         value: object.value.into(),
         freshness: object.freshness,
         age_ms: object.age_ms,
