@@ -554,6 +554,11 @@ impl World {
         self.by_id.get(&replica).map_or(&[], Vec::as_slice)
     }
 
+    /// Whose disk a node begins with: a clone's is that of its original, anyone else's its own.
+    pub fn original(&self, node: usize) -> usize {
+        self.nodes[node].original
+    }
+
     /// Counts the lives of a node, from 1; 0 before the first.
     pub fn life(&self, node: usize) -> u32 {
         self.nodes[node].life
