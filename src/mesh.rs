@@ -577,6 +577,17 @@ impl Mesh {
 
     /// Resolves once the network's task has taken a turn: `false` when it has ended. A watchdog asks this: a task
     /// that is stuck never answers. Cancel safe.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use presence_mesh::{Mesh, MeshKey};
+    /// # let mesh = Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false).start().await?;
+    /// assert!(mesh.responds().await);
+    /// # mesh.leave().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn responds(&self) -> bool {
         let (done, answered) = oneshot::channel();
         let commands = self.inner.shared.commands();

@@ -70,8 +70,9 @@ async fn presence_and_values_of_any_type_are_seen_on_the_other_node() {
     load(&one).set("cpu", 10).expect("a write");
     load(&two).set("cpu", 20).expect("a write");
 
-    until("node 2 sees all of it", || {
-        two.presence().get("alice").map(|shown| shown.value) == Some(dnd.clone())
+    until("node 2 sees all of it, and node 1 both loads", || {
+        load(&one).count() == 2
+            && two.presence().get("alice").map(|shown| shown.value) == Some(dnd.clone())
             && queues(&two).get("sales").map(|shown| shown.value) == Some(sales.clone())
             && load(&two).count() == 2
     })

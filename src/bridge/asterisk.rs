@@ -381,6 +381,14 @@ impl AsteriskMonitor {
     }
 
     /// What the PBX was told of a mailbox, under whose EID, and when.
+    ///
+    /// ```
+    /// use presence_mesh::{KeyError, MessageCounts, bridge::asterisk::AsteriskMonitor};
+    /// fn told(monitor: &AsteriskMonitor) -> Result<Option<MessageCounts>, KeyError> {
+    ///     let told = monitor.told_mailbox(&"100@default".parse()?);
+    ///     Ok(told.map(|told| told.value))
+    /// }
+    /// ```
     pub fn told_mailbox(&self, mailbox: &MailboxName) -> Option<Told<MessageCounts>> {
         let slot = Slot::Mailbox(mailbox.as_str().to_owned());
         let reconciler = self

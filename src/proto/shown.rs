@@ -241,6 +241,13 @@ impl Shown<Value> {
 impl Explanation<Value> {
     /// Decodes all values with `decode`; `None` when the shown one cannot be. Contributions that cannot be
     /// are left out.
+    ///
+    /// ```
+    /// use presence_mesh::{Explanation, MessageCounts, Value};
+    /// fn counts(told: &Explanation<Value>) -> Option<Explanation<MessageCounts>> {
+    ///     told.decode(|value| value.decode())
+    /// }
+    /// ```
     pub fn decode<T>(&self, decode: impl Fn(&Value) -> Option<T>) -> Option<Explanation<T>> {
         Some(Explanation {
             key: self.key.clone(),
