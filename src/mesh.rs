@@ -366,6 +366,16 @@ impl Mesh {
 
     /// Resolves once the network's task has taken a turn: `false` when it has ended. A watchdog asks this: a task
     /// that is stuck never answers. Cancel safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: presence_mesh::Mesh) {
+    /// use std::time::Duration;
+    /// let patience = Duration::from_secs(5);
+    /// if let Ok(true) = tokio::time::timeout(patience, mesh.responds()).await {
+    ///     println!("the node works");
+    /// }
+    /// # }
+    /// ```
     pub async fn responds(&self) -> bool {
         let (done, answered) = oneshot::channel();
         let commands = self.inner.shared.commands();
