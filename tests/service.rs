@@ -126,7 +126,9 @@ fn json_logs_are_objects_with_their_fields() {
     let world = World::new();
     let mut node = world.start("berlin", &[], &["--log", "json"]);
     let paris = world.start("paris", &[&node], &[]);
-    node.await_peers(1);
+    process::wait_for("a peer is logged", process::PATIENCE, || {
+        node.log().contains("a peer came").then_some(())
+    });
     drop(paris);
     assert_eq!(node.terminate(), Some(0));
     let log = node.log();

@@ -100,7 +100,7 @@ use crate::{DeviceState, MailboxName, Mesh, MessageCounts, Source};
 /// let status = bridge.status();
 /// println!("{:?}, {} slots told, {} waiting", status.standing, status.told, status.waiting);
 /// for told in bridge.told("PJSIP/100") {
-///     println!("it was told that {} says {}", told.eid, told.state);
+///     println!("it was told that {} says {}", told.eid, told.value);
 /// }
 /// let left = bridge.shutdown().await;
 /// println!("{left} slots could not be taken back");
