@@ -6,7 +6,7 @@ use presence_mesh::Freshness;
 
 use super::look::{Look, clean, words};
 use super::told::{Item, Space};
-use crate::api::{Explained, ExplainedPart};
+use crate::api::{Explained, ExplainedPart, ToldPart};
 use crate::lamp;
 
 /// The reasons for what one key shows.
@@ -22,6 +22,8 @@ pub struct Why {
     /// The rule that decided, as a sentence.
     pub rule: String,
     pub says: Vec<Says>,
+    /// What this node's PBX was told, a line each; empty where there is none.
+    pub pbx: Vec<String>,
 }
 
 /// What one node says.
@@ -42,8 +44,10 @@ impl Why {
         let age = Duration::from_millis(explained.age_ms);
         let mut look = Look::of(&explained.value.into());
         look.age = (explained.freshness != Freshness::Live).then_some(age);
+        let pbx = explained.pbx.into_iter().flatten();
         Self {
             space,
+            pbx: pbx.map(told).collect(),
             key: explained.key,
             look: Some(look),
             trust: lamp::trust(explained.freshness, age),
@@ -63,6 +67,7 @@ impl Why {
             changed_at: String::new(),
             rule: clean(reason),
             says: Vec::new(),
+            pbx: Vec::new(),
         }
     }
 }
@@ -95,8 +100,47 @@ impl Says {
     }
 }
 
+/// What the PBX was told, and when.
+fn told<V: Into<Item>>(told: ToldPart<V>) -> String {
+    let (words, eid, at) = (
+        words(&told.value.into()),
+        clean(&told.eid),
+        clock(&told.told_at),
+    );
+    let pending = if told.pending {
+        ", to be told again"
+    } else {
+        ""
+    };
+    format!("the PBX was told: {words}, at {at}, as {eid}{pending}")
+}
+
 /// The time of the day alone: `08:12:03.120`.
 fn clock(rfc3339: &str) -> String {
     let time = rfc3339.split_once('T').map_or(rfc3339, |(_, time)| time);
     clean(time.trim_end_matches('Z'))
+}
+
+#[cfg(test)]
+mod tests {
+    use presence_mesh::DeviceState;
+
+    use super::*;
+    use crate::api::DeviceFields;
+
+    #[test]
+    fn what_the_pbx_was_told_is_told() {
+        let part = ToldPart {
+            eid: "02:00:00:00:00:0a".into(),
+            value: DeviceFields {
+                state: DeviceState::InUse,
+            },
+            told_at: "2026-01-01T08:12:03.120Z".into(),
+            pending: true,
+        };
+        assert_eq!(
+            told(part),
+            "the PBX was told: On a call, at 08:12:03.120, as 02:00:00:00:00:0a, to be told again"
+        );
+    }
 }

@@ -100,7 +100,11 @@ fn legend() -> Vec<Look> {
 }
 
 pub fn why(pen: &mut Pen, asked: &crate::panel::board::Asked, area: Rect) {
-    let lines: usize = asked.whys.iter().map(|why| why.says.len() + 3).sum();
+    let lines: usize = asked
+        .whys
+        .iter()
+        .map(|why| why.says.len() + why.pbx.len() + 3)
+        .sum();
     let inside = pen.window(
         centred(area, 92, lines.max(3) + 1),
         &format!("why {}", asked.name),
@@ -204,6 +208,9 @@ fn one(pen: &mut Pen, why: &Why, x: usize, mut y: usize, most: usize, bottom: us
             (format!("decides: {}", why.rule), Default::default()),
         ],
     );
+    for told in &why.pbx {
+        line(pen, &[(format!("  {told}"), quiet)]);
+    }
     y
 }
 
