@@ -126,7 +126,7 @@ fn json_logs_are_objects_with_their_fields() {
     let world = World::new();
     let mut node = world.start("berlin", &[], &["--log", "json"]);
     let paris = world.start("paris", &[&node], &[]);
-    process::wait_for("a peer is logged", process::PATIENCE, || {
+    wait_for("a peer is logged", PATIENCE, || {
         node.log().contains("a peer came").then_some(())
     });
     drop(paris);
