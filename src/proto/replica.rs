@@ -367,10 +367,7 @@ impl Replica {
     /// Puts out every question that can be asked now.
     fn ask(&mut self) {
         let now = mono_ms(self.now);
-        while let Some((to, id, request)) =
-            self.sync
-                .next_request(&self.store, &self.events, self.ready, now)
-        {
+        while let Some((to, id, request)) = self.sync.next_request(&self.store, &self.events, now) {
             self.outbox.push_back(Output::Request { to, id, request });
         }
     }
