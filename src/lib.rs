@@ -42,12 +42,14 @@ pub use proto::{
     Change, Contribution, Counters, Explanation, Freshness, Limits, Merge, Preset, Propagation,
     PublishError, ReplicaStatistics, Rule, Shown, SpaceCounts, Standing, Timing, WriteError,
 };
-pub use wire::{Digest, Identity, MeshKey};
+pub use wire::{Digest, Identity, Invite, MeshKey, ParseInviteError};
 
 #[cfg(feature = "net")]
 pub use config::MeshBuilder;
 #[cfg(feature = "net")]
-pub use error::{AddressError, KeyUseError, SetAttributeError, StartError};
+pub use error::{
+    AddressError, InviteError, KeyUseError, RedeemError, SetAttributeError, StartError,
+};
 #[cfg(feature = "net")]
 pub use events::{EventStream, Events};
 #[cfg(feature = "net")]
@@ -58,7 +60,7 @@ pub use net::Links;
 #[doc(hidden)]
 pub use net::parts as net_parts;
 #[cfg(feature = "net")]
-pub use net::{FoundBy, NetCounters};
+pub use net::{FoundBy, NetCounters, Welcome};
 #[cfg(feature = "persist")]
 pub use persist::{SaveError, SaveStatus};
 #[cfg(feature = "net")]

@@ -2,6 +2,7 @@
 
 mod connection;
 mod events;
+mod invite;
 mod read;
 mod watch;
 
@@ -11,9 +12,10 @@ use serde_json::json;
 use crate::api::PREFIX;
 use crate::cli::{ClearArgs, SetArgs, SetWhat, SpaceName};
 use crate::exit;
-use connection::Connection;
+pub use connection::Connection;
 
 pub use events::events;
+pub use invite::invite;
 pub use read::{custom, devices, explain, mailboxes, peers, ping, presence, status};
 pub use watch::watch;
 
