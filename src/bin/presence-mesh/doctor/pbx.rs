@@ -84,16 +84,11 @@ fn judge(found: &PbxCheckup, report: &mut Report) {
                 credentials = credentials.or(Some(true));
                 report.fine("pbx-blocks", format!("it takes {name}"));
             }
+            // Said once below, for both packages.
             PbxVerdict::Refused {
-                status: 401 | 407,
-                advice,
-            } => {
-                credentials = Some(false);
-                // Said once below, for both packages.
-                let _ = advice;
-            }
+                status: 401 | 407, ..
+            } => credentials = Some(false),
             PbxVerdict::Refused { status, advice } => {
-                credentials = credentials.or(Some(*status != 403));
                 report.wrong_with(
                     "pbx-blocks",
                     format!("it refuses {name} with {status}"),
