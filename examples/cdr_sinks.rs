@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let mesh = start(&format!("sink-{region}"), join)?;
             // The routing rule. Any condition on any fields will do: `seconds >= 60`, `queue ^= sales`.
             let routed = Filter::kind("call.ended").and(format!("region = {region}").parse()?);
-            sink(mesh.events().subscribe(routed.remembered()), database)
+            sink(mesh.events().subscribe(routed.remembered())?, database)
         }
         _ => Err("switch NAME [JOIN]... or sink REGION DATABASE JOIN...".into()),
     }

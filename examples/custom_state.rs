@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     loads.set("now", Load { calls: 12 })?;
     let other = paris.custom_per_origin::<Load>("load")?;
     other.set("now", Load { calls: 30 })?;
-    let mut changes = loads.watch("*");
+    let mut changes = loads.watch("*")?;
     while loads.contributions("now").len() < 2 {
         changes.next().await.ok_or("berlin has left")?;
     }
@@ -66,7 +66,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Waits until `node` shows a line called `sales` that is so.
 async fn see(node: &Mesh, is_so: impl Fn(&Line) -> bool) -> Result<(), Box<dyn Error>> {
-    let mut changes = node.custom::<Line>("lines")?.watch("sales");
+    let mut changes = node.custom::<Line>("lines")?.watch("sales")?;
     while let Some(item) = changes.next().await {
         let seen = match item {
             Watch::Snapshot(all) => all.into_iter().next(),

@@ -16,7 +16,7 @@ use axum::response::sse::{Event, Sse};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures::{Stream, StreamExt as _};
-use presence_mesh::{DeviceState, Mesh, MeshKey, Pattern, Shown, Watch};
+use presence_mesh::{DeviceState, FollowError, Mesh, MeshKey, Pattern, Shown, Watch};
 use serde_json::{Value, json};
 
 #[tokio::main]
@@ -89,8 +89,12 @@ async fn write(
 }
 
 /// A watcher is a stream: what it gives goes to the browser as it comes.
-async fn changes(State(mesh): State<Mesh>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    Sse::new(mesh.devices().watch("*").map(|item| {
+async fn changes(
+    State(mesh): State<Mesh>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, (StatusCode, String)> {
+    let busy = |error: FollowError| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+    let lamps = mesh.devices().watch("*").map_err(busy)?;
+    Ok(Sse::new(lamps.map(|item| {
         let (name, data) = match item {
             Watch::Snapshot(all) => ("snapshot", all.iter().map(lamp).collect()),
             Watch::Changed(change) => (
@@ -100,7 +104,7 @@ async fn changes(State(mesh): State<Mesh>) -> Sse<impl Stream<Item = Result<Even
             _ => ("resync", Value::Null),
         };
         Ok(Event::default().event(name).data(data.to_string()))
-    }))
+    })))
 }
 
 fn lamp(shown: &Shown<DeviceState>) -> Value {

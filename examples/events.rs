@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // A glob of kinds and conditions that must all hold; the same text is what HTTP and the command line take.
     let far = Filter::kind("call.*").and("slot >= 710".parse()?);
-    let mut parked = paris.events().subscribe(far);
+    let mut parked = paris.events().subscribe(far)?;
     for (slot, caller) in [(701, "PJSIP/100"), (712, "PJSIP/101"), (713, "PJSIP/102")] {
         let event = Event::new("call.parked").with("slot", slot);
         berlin.events().publish(event.with("caller", caller))?; // never waits
@@ -35,14 +35,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let rome = node("rome").join(berlin.addresses())?.start().await?;
     let mut all = rome
         .events()
-        .subscribe(Filter::kind("call.parked").remembered());
+        .subscribe(Filter::kind("call.parked").remembered())?;
     for _ in 0..3 {
         let event = next(&mut all).await?;
         println!("rome, later: event {}: {}", event.seq, text(&event));
     }
 
     // A subscriber who takes nothing never slows anybody. Its oldest events are dropped, which it is told.
-    let mut slow = berlin.events().subscribe(Filter::kind("tick"));
+    let mut slow = berlin.events().subscribe(Filter::kind("tick"))?;
     for n in 0..20_000 {
         berlin.events().publish(Event::new("tick").with("n", n))?;
     }

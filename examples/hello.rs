@@ -15,7 +15,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let lamp = mesh.devices().track("PJSIP/100", DeviceState::Ringing)?; // withdrawn when dropped
     lamp.set(DeviceState::InUse)?; // local and instant: never waits for the network
     let stop = Box::pin(tokio::signal::ctrl_c());
-    let mut lamps = mesh.devices().watch("PJSIP/*").take_until(stop); // snapshot, then changes
+    let mut lamps = mesh.devices().watch("PJSIP/*")?.take_until(stop); // snapshot, then changes
     while let Some(item) = lamps.next().await {
         match item {
             Watch::Snapshot(all) => println!("{} lamps", all.len()),

@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("listening {}", mesh.addresses().join(","));
 
     let mut input = input_lines();
-    let mut lamps = mesh.devices().watch("*");
+    let mut lamps = mesh.devices().watch("*")?;
     loop {
         tokio::select! {
             line = input.recv() => match line {

@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let berlin = node("berlin").listen("127.0.0.1:0")?.start().await?;
     let paris = node("paris").join(berlin.addresses())?.start().await?;
     paris.ready().await;
-    let mut lamps = berlin.devices().watch("PJSIP/*");
+    let mut lamps = berlin.devices().watch("PJSIP/*")?;
     let mut paris = Some(paris);
     loop {
         let Some(item) = lamps.next().await else {

@@ -16,11 +16,12 @@
  * belong to what they came with and live as long as that; a NUL inside is given as U+FFFD.
  *
  * Ownership. What a function gives through `out` is the caller's, who frees it once, by the one function for
- * its type: pmesh_config_free, pmesh_free, pmesh_watch_free, pmesh_answer_free. Answers and watches may
- * outlive the node they came from.
+ * its type: pmesh_config_free, pmesh_free, pmesh_watch_free, pmesh_answer_free, pmesh_tracked_free. Answers,
+ * watches and tracked keys may outlive the node they came from.
  *
- * Threads. A pmesh_mesh may be used by any number of threads at once; a pmesh_config, a pmesh_watch and a
- * pmesh_answer by one at a time. Nothing may be used while or after it is freed, nor in a child after fork().
+ * Threads. A pmesh_mesh may be used by any number of threads at once; a pmesh_config, a pmesh_watch, a
+ * pmesh_answer and a pmesh_tracked by one at a time. Nothing may be used while or after it is freed, nor in a
+ * child after fork().
  *
  * Panics never cross: a fault of the library's own comes back as PMESH_PANIC.
  */
@@ -111,7 +112,8 @@ typedef enum pmesh_result {
      */
     PMESH_REFUSED = 6,
     /*
-     The operating system refused a resource: a thread, a file descriptor.
+     The operating system refused a resource: a thread, a file descriptor; or the node has as many watches or
+     subscriptions as it may.
      */
     PMESH_NO_RESOURCE = 7,
     /*
@@ -207,6 +209,11 @@ typedef struct pmesh_config pmesh_config;
 typedef struct pmesh_mesh pmesh_mesh;
 
 /*
+ A key that is set for as long as this lives: made by pmesh_track, freed by pmesh_tracked_free.
+ */
+typedef struct pmesh_tracked pmesh_tracked;
+
+/*
  Follows something: freed by pmesh_watch_free.
  */
 typedef struct pmesh_watch pmesh_watch;
@@ -234,7 +241,7 @@ typedef struct pmesh_counts {
 } pmesh_counts;
 
 /*
- A value: the field of its space is set, all others are 0 or NULL.
+ A value: the field of its space is set, in what is given out all others are 0 or NULL.
  */
 typedef struct pmesh_value {
     /*
@@ -305,6 +312,10 @@ typedef struct pmesh_entry {
      The key.
      */
     const char *key;
+    /*
+     Of `custom-per-origin/`: the replica id of the node whose own value this is; else NULL.
+     */
+    const char *origin;
     /*
      The value, as all contributions together make it.
      */
@@ -447,6 +458,20 @@ typedef struct pmesh_answer {
  Is given each item in turn, and NULL once when the node has left. See pmesh_watch_call.
  */
 typedef void (*pmesh_callback)(const struct pmesh_answer *answer, void *user_data);
+
+/*
+ A key, and the value it is given.
+ */
+typedef struct pmesh_keyed_value {
+    /*
+     The key.
+     */
+    const char *key;
+    /*
+     The value: the field of the space is read, all others are not.
+     */
+    struct pmesh_value value;
+} pmesh_keyed_value;
 
 #ifdef __cplusplus
 extern "C" {
@@ -654,6 +679,18 @@ enum pmesh_result pmesh_set_custom(const struct pmesh_mesh *mesh,
                                    const char *json);
 
 /*
+ Says a value of one's own, of a key of which each node has its own and none is ever combined with another's:
+ the load of each server, say. The same namespace in pmesh_set_custom is another one.
+
+ Pointers:
+ As pmesh_set_custom.
+ */
+enum pmesh_result pmesh_set_custom_per_origin(const struct pmesh_mesh *mesh,
+                                              const char *name_space,
+                                              const char *key,
+                                              const char *json);
+
+/*
  Withdraws what this node said of `key` in `space`. PMESH_OK also when it said nothing.
 
  Pointers:
@@ -663,7 +700,8 @@ enum pmesh_result pmesh_clear(const struct pmesh_mesh *mesh, const char *space, 
 
 /*
  What is known of `key`: an answer of kind PMESH_ENTRIES with one entry, or PMESH_NOT_FOUND.
- `space` is `device`, `mailbox`, `presence`, or `custom/` and a namespace.
+ `space` is `device`, `mailbox`, `presence`, or `custom/` or `custom-per-origin/` and a namespace. Of the last the
+ entry is this node's own, or without one the first of the others', with the contributions of all.
 
  Pointers:
  `mesh`: a node. `space`, `key`: texts. `out`: where to put the answer, which pmesh_answer_free frees.
@@ -675,7 +713,7 @@ enum pmesh_result pmesh_get(const struct pmesh_mesh *mesh,
 
 /*
  All keys of `space` that match `pattern` (`*` any run of characters, `?` one), ordered by key: an answer of
- kind PMESH_ENTRIES.
+ kind PMESH_ENTRIES. Of `custom-per-origin/` there is an entry for each node that says something of a key.
 
  Pointers:
  `mesh`: a node. `space`, `pattern`: texts. `out`: where to put the answer, which pmesh_answer_free frees.
@@ -684,6 +722,51 @@ enum pmesh_result pmesh_list(const struct pmesh_mesh *mesh,
                              const char *space,
                              const char *pattern,
                              struct pmesh_answer **out);
+
+/*
+ Sets many keys of one space: others see all of them or none. `space` as in pmesh_get.
+
+ Pointers:
+ `mesh`: a node. `space`: a text. `entries`: `entry_count` of them, which are copied; NULL when there are none.
+ Each `key` is a text, and of its value what its space names: for presence `status` is a text, `subtype` and
+ `message` are texts or NULL for none; for custom values `json` is a text.
+ */
+enum pmesh_result pmesh_set_many(const struct pmesh_mesh *mesh,
+                                 const char *space,
+                                 const struct pmesh_keyed_value *entries,
+                                 size_t entry_count);
+
+/*
+ Says what this node knows of `key` until pmesh_tracked_free, which withdraws it; so does the end of the
+ process. Several on one key count: the newest living one's value is said. `space` as in pmesh_get.
+
+ Pointers:
+ `mesh`: a node. `space`, `key`: texts. `value`: a value, as in pmesh_set_many. `out`: where to put what
+ pmesh_tracked_free frees. It may outlive the node.
+ */
+enum pmesh_result pmesh_track(const struct pmesh_mesh *mesh,
+                              const char *space,
+                              const char *key,
+                              const struct pmesh_value *value,
+                              struct pmesh_tracked **out);
+
+/*
+ Changes the value. While a newer one on the same key lives, that one's is shown.
+
+ Pointers:
+ `tracked`: what pmesh_track gave, used by no other thread meanwhile. `value`: a value of the same space, as in
+ pmesh_set_many.
+ */
+enum pmesh_result pmesh_tracked_set(const struct pmesh_tracked *tracked,
+                                    const struct pmesh_value *value);
+
+/*
+ Withdraws the key, unless another of the same key lives, and frees it.
+
+ Pointers:
+ `tracked`: what pmesh_track gave and is not used any more, or NULL.
+ */
+void pmesh_tracked_free(struct pmesh_tracked *tracked);
 
 /*
  Follows all keys of `space` that match `pattern`: first all entries, then every change of what is shown. The

@@ -10,7 +10,7 @@
 //! let builder = blocking::Mesh::builder("acme").key_file("mesh.key")?.join(["paris.example.net:4747"])?;
 //! let mesh = blocking::Mesh::start(builder)?;
 //! mesh.devices().set("PJSIP/100", DeviceState::InUse)?;
-//! for item in mesh.devices().watch("PJSIP/*") { // ends when the node leaves
+//! for item in mesh.devices().watch("PJSIP/*")? { // ends when the node leaves
 //!     if let Watch::Changed(change) = item {
 //!         println!("{} changed", change.key);
 //!     }
@@ -26,7 +26,7 @@ mod space;
 
 pub use events::{EventStream, Events};
 pub use follow::{Follow, TimedOut, TryIter};
-pub use mesh::Mesh;
+pub use mesh::{Mesh, PeerWatcher};
 pub use space::{Space, Watcher};
 
 #[cfg(feature = "capi")]

@@ -13,11 +13,11 @@
 //! - **Texts** are UTF-8 and end with a NUL. Those given in are copied before the call returns. Those given out
 //!   belong to what they came with and live as long as that; a NUL inside is given as U+FFFD.
 //! - **Ownership.** What a function gives through `out` is the caller's, who frees it once by the one function
-//!   for its type: [`pmesh_config_free`], [`pmesh_free`], [`pmesh_watch_free`], [`pmesh_answer_free`]. Answers
-//!   and watches may outlive the node they came from.
+//!   for its type: [`pmesh_config_free`], [`pmesh_free`], [`pmesh_watch_free`], [`pmesh_answer_free`],
+//!   [`pmesh_tracked_free`]. Answers, watches and tracked keys may outlive the node they came from.
 //! - **Threads.** A `pmesh_mesh` may be used by any number of threads at once; a `pmesh_config`, a
-//!   `pmesh_watch` and a `pmesh_answer` by one at a time. Nothing may be used while or after it is freed, nor in a
-//!   child after `fork`.
+//!   `pmesh_watch`, a `pmesh_answer` and a `pmesh_tracked` by one at a time. Nothing may be used while or after it
+//!   is freed, nor in a child after `fork`.
 //! - **Panics** never cross: a fault of the library's own comes back as `PMESH_PANIC`.
 #![allow(unsafe_code)]
 #![allow(non_camel_case_types, reason = "the names are those of C")]
@@ -33,6 +33,7 @@ mod result;
 mod space;
 mod taken;
 mod text;
+mod value;
 mod watch;
 
 pub use answer::*;
@@ -43,4 +44,5 @@ pub use events::*;
 pub use mesh::*;
 pub use result::{pmesh_last_error, pmesh_result};
 pub use space::*;
+pub use value::*;
 pub use watch::*;

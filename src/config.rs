@@ -115,6 +115,12 @@ impl MeshBuilder {
     }
 
     /// Who this node is. Default: the identity in the data directory, or a new one for this life only.
+    ///
+    /// ```
+    /// use presence_mesh::{Identity, Mesh};
+    /// let identity = Identity::from_bytes([9; 32]); // of your own store of secrets
+    /// let builder = Mesh::builder("acme").identity(identity);
+    /// ```
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
         self
@@ -124,6 +130,15 @@ impl MeshBuilder {
     ///
     /// # Errors
     /// When the file cannot be read or made, can be read by group or others, or holds no identity.
+    ///
+    /// ```
+    /// let folder = std::env::temp_dir().join(format!("presence-mesh-doc-{}", std::process::id()));
+    /// std::fs::create_dir_all(&folder)?;
+    /// let builder = presence_mesh::Mesh::builder("acme").identity_file(folder.join("identity.key"))?;
+    /// assert!(folder.join("identity.key").exists());
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn identity_file(self, path: impl AsRef<Path>) -> Result<Self, KeyUseError> {
         let path = path.as_ref();
         let identity = match read_secret(path, Identity::parse) {
@@ -182,6 +197,16 @@ impl MeshBuilder {
     /// Whether a write returns only when it is on disk, synced: some milliseconds each, spent in the caller's
     /// thread. While the disk takes nothing, a write returns when that is certain; [`Mesh::save_status`] tells.
     /// Default: no. Without [`MeshBuilder::persist`] it means nothing.
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let builder = presence_mesh::Mesh::builder("acme")
+    ///     .data_dir("/var/lib/acme")?
+    ///     .persist("/var/lib/acme/state.redb")
+    ///     .durable(true);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "persist")]
     pub fn durable(mut self, on: bool) -> Self {
         self.durable = on;
@@ -215,18 +240,30 @@ impl MeshBuilder {
     }
 
     /// Whether to find others on the LAN by multicast DNS. Default: yes, with feature `mdns`.
+    ///
+    /// ```
+    /// let builder = presence_mesh::Mesh::builder("acme").mdns(false);
+    /// ```
     pub fn mdns(mut self, on: bool) -> Self {
         self.mdns = on;
         self
     }
 
     /// Whether to find others by a Kademlia DHT made of the nodes themselves. Default: no.
+    ///
+    /// ```
+    /// let builder = presence_mesh::Mesh::builder("acme").kad(true);
+    /// ```
     pub fn kad(mut self, on: bool) -> Self {
         self.kad = on;
         self
     }
 
     /// Whether to connect to nodes learnt from the mesh's state. Default: yes.
+    ///
+    /// ```
+    /// let builder = presence_mesh::Mesh::builder("acme").dial_members(false); // the addresses to join are all
+    /// ```
     pub fn dial_members(mut self, on: bool) -> Self {
         self.dial_members = on;
         self
@@ -238,12 +275,27 @@ impl MeshBuilder {
     }
 
     /// Sets all timings.
+    ///
+    /// ```
+    /// use presence_mesh::{Mesh, Preset};
+    /// use std::time::Duration;
+    /// let mut timing = Preset::Wan.timing();
+    /// timing.gone_after = Duration::from_secs(60);
+    /// let builder = Mesh::builder("acme").timing(timing);
+    /// ```
     pub fn timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
         self
     }
 
     /// Sets all limits.
+    ///
+    /// ```
+    /// use presence_mesh::{Limits, Mesh};
+    /// let mut limits = Limits::default();
+    /// limits.entries_per_origin = 10_000;
+    /// let builder = Mesh::builder("acme").limits(limits);
+    /// ```
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -258,24 +310,44 @@ impl MeshBuilder {
     /// Remembers events for so long, for those who join late or were cut off meanwhile; 0: not at all, which is
     /// the default. What is remembered is bounded by [`Limits::remembered_events`] and
     /// [`Limits::remembered_bytes`] too. Overrides [`Timing::remember`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let builder = presence_mesh::Mesh::builder("acme").remember(Duration::from_secs(60));
+    /// ```
     pub fn remember(mut self, span: Duration) -> Self {
         self.remember = Some(span);
         self
     }
 
     /// Lets only these replicas connect. Default: everyone who holds the key.
+    ///
+    /// ```
+    /// let paris = presence_mesh::ReplicaId::from_public_key([9; 32]); // read from your configuration
+    /// let builder = presence_mesh::Mesh::builder("acme").allow([paris]);
+    /// ```
     pub fn allow(mut self, replicas: impl IntoIterator<Item = ReplicaId>) -> Self {
         self.allow.extend(replicas);
         self
     }
 
     /// Never lets these replicas connect.
+    ///
+    /// ```
+    /// let stolen = presence_mesh::ReplicaId::from_public_key([9; 32]);
+    /// let builder = presence_mesh::Mesh::builder("acme").ban([stolen]);
+    /// ```
     pub fn ban(mut self, replicas: impl IntoIterator<Item = ReplicaId>) -> Self {
         self.ban.extend(replicas);
         self
     }
 
     /// Runs all connections of this node through `links`, which can cut, stall and delay them.
+    ///
+    /// ```
+    /// let links = presence_mesh::Links::new();
+    /// let builder = presence_mesh::Mesh::builder("acme").links(links.clone());
+    /// ```
     #[cfg(feature = "faults")]
     pub fn links(mut self, links: crate::net::Links) -> Self {
         self.links = Some(links);
@@ -284,6 +356,15 @@ impl MeshBuilder {
 
     /// Reads the time from `clock` instead of the machine's clocks: for virtual time, and for clocks that are
     /// wrong. `mono` may begin anywhere and must never go back.
+    ///
+    /// ```
+    /// use presence_mesh::{Mesh, proto::Now};
+    /// use std::time::{Duration, Instant};
+    /// let start = Instant::now();
+    /// // An hour ahead.
+    /// let ahead = move || Now { mono: start.elapsed(), wall_ms: 1_767_225_600_000 + 3_600_000 };
+    /// let builder = Mesh::builder("acme").clock(ahead);
+    /// ```
     #[cfg(feature = "faults")]
     pub fn clock(mut self, clock: impl Fn() -> proto::Now + Send + Sync + 'static) -> Self {
         self.clock = Some(crate::net::Substitute::new(clock));

@@ -17,6 +17,31 @@
 //! 5. A reset replaces the whole map, only if `upto > head`; the watermark is the greater of both.
 //! 6. Who sends: `upto` is always one's own head, and `base` at least one's own watermark, else it is a reset.
 //!
+//! ```
+//! use presence_mesh::crdt::{Accepted, Content, Delta, Hlc, OriginMap};
+//! use presence_mesh::{DeviceState, Incarnation, Key, Source, SpaceId};
+//!
+//! let lamp = Key::new(SpaceId::DEVICES, "PJSIP/100")?;
+//! let content = |state: DeviceState| Content { value: Some(state.into()), source: Source::API, over: None };
+//! let mut original = OriginMap::new(Incarnation(7));
+//! original.write(lamp.clone(), Hlc::ZERO, content(DeviceState::Ringing));
+//! original.write(lamp.clone(), Hlc::ZERO, content(DeviceState::InUse));
+//! let delta = |base| Delta {
+//!     incarnation: Incarnation(7),
+//!     base,
+//!     upto: original.head(),
+//!     reset: None,
+//!     entries: original.page(base, usize::MAX).entries,
+//! };
+//!
+//! let mut copy = OriginMap::new(Incarnation(7));
+//! assert!(matches!(copy.accept(delta(1)), Accepted::Early(_)), "what is before it is missing");
+//! assert!(matches!(copy.accept(delta(0)), Accepted::Applied(_)));
+//! assert_eq!(copy.accept(delta(0)), Accepted::Old);
+//! assert_eq!((copy.head(), copy.hash()), (original.head(), original.hash()));
+//! # Ok::<(), presence_mesh::KeyError>(())
+//! ```
+//!
 //! They keep three invariants, which tests and the simulator check after every step. **J**: a copy of a map
 //! equals the original as it was when its seq was the copy's head, never a mixture. **M**: heads never go back.
 //! **A**, which follows: equal heads, of any value, mean equal maps.

@@ -8,10 +8,20 @@ use crate::model::AttributeError;
 pub use crate::net::{AddressError, InviteError, RedeemError, StartError};
 #[cfg(feature = "persist")]
 pub use crate::persist::SaveError;
-pub use crate::proto::{PublishError, WriteError};
-use crate::wire::KeyFileError;
+pub use crate::proto::{ConfigError, FollowError, PublishError, UnknownWord, WriteError};
+pub use crate::wire::KeyFileError;
 
 /// A key or identity file cannot be used.
+///
+/// ```
+/// use presence_mesh::{KeyUseError, Mesh};
+/// match Mesh::builder("acme").key_file("/nonexistent/mesh.key") {
+///     Err(error @ KeyUseError::Io { .. }) => {
+///         assert_eq!(error.to_string(), "cannot use the key file /nonexistent/mesh.key");
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// ```
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum KeyUseError {
@@ -42,6 +52,17 @@ pub enum KeyUseError {
 }
 
 /// An attribute was not set; nothing was changed.
+///
+/// ```
+/// # use presence_mesh::{MeshKey, blocking};
+/// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+/// # let node = blocking::Mesh::start(builder)?;
+/// # let mesh = node.handle();
+/// use presence_mesh::SetAttributeError;
+/// let refused = mesh.set_attribute("", Some("3"));
+/// assert!(matches!(refused, Err(SetAttributeError::Attribute(_))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SetAttributeError {

@@ -9,7 +9,7 @@ use futures::Stream;
 
 use crate::model::{Event, EventItem, Filter};
 use crate::net::Shared;
-use crate::proto::{PublishError, SubscriptionId};
+use crate::proto::{FollowError, PublishError, SubscriptionId};
 
 /// The passing events of a mesh. Made by [`Mesh::events`](crate::Mesh::events); cheap to clone.
 ///
@@ -28,7 +28,7 @@ use crate::proto::{PublishError, SubscriptionId};
 ///     .mdns(false)
 ///     .start()
 ///     .await?;
-/// let mut parked = mesh.events().subscribe(Filter::kind("call.*").and("slot >= 700".parse()?));
+/// let mut parked = mesh.events().subscribe(Filter::kind("call.*").and("slot >= 700".parse()?))?;
 /// mesh.events().publish(Event::new("call.parked").with("slot", 701).with("caller", "PJSIP/100"))?;
 /// while let Some(item) = parked.next().await {
 ///     match item {
@@ -71,16 +71,33 @@ impl Events {
 
     /// Subscribes to the events that `filter` wants: those of all nodes, this one included, from now on, and
     /// with [`Filter::remembered`] those from before that are remembered. Dropping the stream unsubscribes.
-    pub fn subscribe(&self, filter: Filter) -> EventStream {
-        let id = self.shared.subscribe(filter);
-        EventStream {
+    ///
+    /// # Errors
+    /// When this node has as many subscriptions as it may
+    /// ([`Limits::subscriptions`](crate::Limits::subscriptions)).
+    pub fn subscribe(&self, filter: Filter) -> Result<EventStream, FollowError> {
+        let id = self.shared.subscribe(filter)?;
+        Ok(EventStream {
             shared: self.shared.clone(),
             id,
-        }
+        })
     }
 
     /// How often a filter was held against an event since the start, for tests and metrics. A subscription to
     /// kinds that an event cannot be of costs none.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::{Event, Filter};
+    /// let parked = mesh.events().subscribe(Filter::kind("call.parked"))?;
+    /// mesh.events().publish(Event::new("agent.login"))?;
+    /// assert_eq!(mesh.events().evaluations(), 0, "it cannot be of that kind");
+    /// # drop(parked);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn evaluations(&self) -> u64 {
         self.shared.with(|replica, _| replica.event_evaluations())
     }
@@ -91,6 +108,23 @@ impl Events {
 /// A slow subscriber never slows the node: when more than [`event_queue`](crate::Limits::event_queue) items
 /// wait, the oldest are dropped and it is given [`Gap::Slow`](crate::Gap::Slow). Ends (`None`) when the node
 /// has left the mesh and all items are taken. Dropping it unsubscribes.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use presence_mesh::{Mesh, MeshKey};
+/// # let mesh = Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false).start().await?;
+/// use presence_mesh::{Event, EventItem, Filter};
+/// let mut parked = mesh.events().subscribe(Filter::kind("call.*"))?;
+/// mesh.events().publish(Event::new("call.parked").with("slot", 701))?;
+/// mesh.events().publish(Event::new("call.parked").with("slot", 702))?;
+/// assert!(matches!(parked.next().await, Some(EventItem::Event(event)) if event.seq == 1));
+/// assert!(matches!(parked.try_next(), Some(EventItem::Event(event)) if event.seq == 2));
+/// # mesh.leave().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "it does nothing unless items are taken, and dropping it unsubscribes"]
 pub struct EventStream {
     shared: Arc<Shared>,
     id: SubscriptionId,

@@ -39,10 +39,13 @@ mod zoo;
 
 pub use model::*;
 pub use proto::{
-    Change, Contribution, Counters, Explanation, Freshness, Limits, Merge, Preset, Propagation,
-    PublishError, ReplicaStatistics, Rule, Shown, SpaceCounts, Standing, Timing, WriteError,
+    Change, ConfigError, Contribution, Counters, Explanation, FollowError, Freshness, Limits,
+    Merge, Preset, Propagation, PublishError, ReplicaStatistics, Rule, Shown, SpaceCounts,
+    Standing, Timing, UnknownWord, WriteError,
 };
-pub use wire::{Digest, Identity, Invite, MeshKey, ParseInviteError};
+pub use wire::{
+    Digest, Identity, Invite, KeyFileError, MeshKey, ParseDigestError, ParseInviteError,
+};
 
 #[cfg(feature = "net")]
 pub use config::MeshBuilder;

@@ -46,6 +46,7 @@ pub use statistics::Statistics;
 /// # }
 /// ```
 #[derive(Debug, Clone)]
+#[must_use = "the node ends with its last handle"]
 pub struct Mesh {
     inner: Arc<Inner>,
 }
@@ -66,6 +67,17 @@ struct Inner {
 }
 
 /// How a node is doing.
+///
+/// ```
+/// # use presence_mesh::{MeshKey, blocking};
+/// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+/// # let node = blocking::Mesh::start(builder)?;
+/// # let mesh = node.handle();
+/// let status = mesh.status();
+/// assert_eq!((status.mesh.as_str(), status.peers_connected), ("acme", 0));
+/// assert_eq!(status.entries.values().sum::<usize>(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
@@ -129,11 +141,32 @@ impl Mesh {
     }
 
     /// The message counts of mailboxes.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::MessageCounts;
+    /// mesh.mailboxes().set("100", MessageCounts::new(3, 1))?; // in the context `default`
+    /// assert!(mesh.mailboxes().get("100@default").is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn mailboxes(&self) -> Space<MessageCounts> {
         Space::new(self.inner.shared.clone(), Kind::mailboxes())
     }
 
     /// What people say of being reachable. Of several writers the latest is shown.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::{Presence, PresenceStatus};
+    /// mesh.presence().set("alice", Presence::new(PresenceStatus::Away).with_message("back at two"))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn presence(&self) -> Space<Presence> {
         Space::new(self.inner.shared.clone(), Kind::presence())
     }
@@ -177,6 +210,22 @@ impl Mesh {
     ///
     /// # Errors
     /// As [`Mesh::custom`].
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Load { calls: u32 }
+    ///
+    /// let loads = mesh.custom_per_origin::<Load>("load")?;
+    /// loads.set("now", Load { calls: 12 })?;
+    /// for said in loads.contributions("now") {
+    ///     println!("{}: {} calls", said.node, said.value.calls);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn custom_per_origin<T>(&self, namespace: &str) -> Result<Space<T>, KeyError>
     where
         T: StateValue + Serialize + DeserializeOwned,
@@ -186,21 +235,58 @@ impl Mesh {
     }
 
     /// Passing events: publishing them, and hearing of those of others.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::Event;
+    /// mesh.events().publish(Event::new("call.parked").with("slot", 701))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn events(&self) -> Events {
         Events::new(self.inner.shared.clone())
     }
 
     /// This node's replica id.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// assert!(mesh.id().to_string().starts_with("12D3KooW"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn id(&self) -> ReplicaId {
         self.inner.shared.with(|replica, _| replica.id())
     }
 
     /// This node's life. Changes once at most, when an earlier life turns out to have a greater one.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// assert!(mesh.incarnation() > presence_mesh::Incarnation::default());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn incarnation(&self) -> Incarnation {
         self.inner.shared.with(|replica, _| replica.incarnation())
     }
 
     /// The mesh's name.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// assert_eq!(mesh.mesh_name(), "acme");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn mesh_name(&self) -> &str {
         &self.inner.mesh
     }
@@ -211,11 +297,37 @@ impl Mesh {
     }
 
     /// Where this node listens, each address good for another's `join`.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use presence_mesh::{Mesh, MeshKey};
+    /// # let mesh = Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false).start().await?;
+    /// let builder = || Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// let berlin = builder().listen("127.0.0.1:0")?.start().await?;
+    /// let paris = builder().join(berlin.addresses())?.start().await?;
+    /// paris.ready().await;
+    /// # paris.leave().await;
+    /// # berlin.leave().await;
+    /// # mesh.leave().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn addresses(&self) -> &[String] {
         &self.inner.addresses
     }
 
     /// How this node is doing.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// let status = mesh.status();
+    /// println!("{} of {}: ready {}, {} peers", status.node, status.mesh, status.ready, status.peers_connected);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn status(&self) -> Status {
         let peers_connected = self
             .inner
@@ -249,6 +361,20 @@ impl Mesh {
     }
 
     /// Tells who comes, falls silent, returns and goes: first of everyone who is there now.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: presence_mesh::Mesh) {
+    /// use presence_mesh::PeerChange;
+    /// let mut peers = mesh.watch_peers();
+    /// while let Some(change) = peers.next().await { // ends when this node leaves
+    ///     match change {
+    ///         PeerChange::Joined(peer) => println!("{} is there", peer.node),
+    ///         PeerChange::Departed { peer, why } => println!("{} is gone: {why:?}", peer.node),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # }
+    /// ```
     pub fn watch_peers(&self) -> PeerWatcher {
         PeerWatcher::new(self.inner.shared.clone())
     }
@@ -277,6 +403,16 @@ impl Mesh {
     ///
     /// # Errors
     /// When the attribute is too long, there are too many, or nothing can be written. Nothing is changed then.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// mesh.set_attribute("floor", Some("3"))?;
+    /// mesh.set_attribute("floor", None)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_attribute(&self, name: &str, text: Option<&str>) -> Result<(), SetAttributeError> {
         self.inner
             .shared
@@ -289,6 +425,22 @@ impl Mesh {
     ///
     /// # Errors
     /// When nothing can be written.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::{DeviceState, Freshness, Source};
+    /// use std::time::Duration;
+    /// let doors = mesh.devices().with_source(Source(64));
+    /// doors.set("door", DeviceState::InUse)?;
+    /// mesh.mark_source(Source(64), Some(Duration::from_secs(4)))?; // the far end does not answer
+    /// assert_eq!(doors.get("door").map(|door| door.freshness), Some(Freshness::Stale));
+    /// mesh.mark_source(Source(64), None)?;
+    /// assert_eq!(doors.get("door").map(|door| door.freshness), Some(Freshness::Live));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn mark_source(
         &self,
         source: Source,
@@ -301,21 +453,61 @@ impl Mesh {
 
     /// Says that all this node had to say at its start is said: what is left of its earlier life is dropped
     /// everywhere. Happens by itself 2 s after the start.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::DeviceState;
+    /// mesh.devices().replace_all([("PJSIP/100", DeviceState::InUse)])?; // all that there is
+    /// mesh.settle();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn settle(&self) {
         self.inner.shared.with(|replica, now| replica.settle(now));
     }
 
     /// The root of the store: equal digests mean equal stores.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// let before = mesh.digest();
+    /// mesh.devices().set("PJSIP/100", presence_mesh::DeviceState::InUse)?;
+    /// assert_ne!(mesh.digest(), before);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn digest(&self) -> Digest {
         self.inner.shared.with(|replica, _| replica.digest())
     }
 
     /// Whether the first exchange with a peer is done, or there was no peer for 5 s.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// if !mesh.is_ready() {
+    ///     println!("what others know may be missing still");
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_ready(&self) -> bool {
         self.inner.shared.with(|replica, _| replica.is_ready())
     }
 
     /// Resolves when [`Mesh::is_ready`]. Cancel safe.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: presence_mesh::Mesh) {
+    /// mesh.ready().await; // 5 s for the first node of all
+    /// println!("{} lamps", mesh.devices().count());
+    /// # }
+    /// ```
     pub async fn ready(&self) {
         let mut ready = self.inner.shared.watch_ready();
         // The sender lives in `shared`, which we hold: it cannot be closed.
@@ -323,6 +515,16 @@ impl Mesh {
     }
 
     /// What this node has done since its start.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// mesh.devices().set("PJSIP/100", presence_mesh::DeviceState::InUse)?;
+    /// assert_eq!(mesh.counters().local_writes, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn counters(&self) -> Counters {
         self.inner
             .shared
@@ -353,6 +555,15 @@ impl Mesh {
     }
 
     /// What this node's network layer has done since its start.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// assert_eq!(mesh.net_counters().connections, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn net_counters(&self) -> NetCounters {
         self.inner.shared.net_counters()
     }
@@ -369,9 +580,40 @@ impl Mesh {
         })
     }
 
+    /// Resolves once the network's task has taken a turn: `false` when it has ended. A watchdog asks this: a task
+    /// that is stuck never answers. Cancel safe.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use presence_mesh::{Mesh, MeshKey};
+    /// # let mesh = Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false).start().await?;
+    /// assert!(mesh.responds().await);
+    /// # mesh.leave().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn responds(&self) -> bool {
+        let (done, answered) = oneshot::channel();
+        let commands = self.inner.shared.commands();
+        commands.send(Command::Respond(done)).await.is_ok() && answered.await.is_ok()
+    }
+
     /// Closes the connections of a replica and refuses it from now on, until this node restarts.
     ///
     /// Not cancel safe: dropped half-way, it may not have happened.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use presence_mesh::{Mesh, MeshKey};
+    /// # let mesh = Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false).start().await?;
+    /// let stranger = presence_mesh::ReplicaId::from_public_key([9; 32]);
+    /// mesh.ban(stranger).await;
+    /// # mesh.leave().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn ban(&self, replica: ReplicaId) {
         // A driver that has ended has no connections left.
         let _ = self
@@ -386,6 +628,18 @@ impl Mesh {
     /// are closed and everything is saved; calling it again returns at once. Writes are refused afterwards.
     ///
     /// Dropping the future half-way does not stop the node from leaving.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// # use presence_mesh::{Mesh, MeshKey};
+    /// # let mesh = Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false).start().await?;
+    /// mesh.leave().await;
+    /// assert!(mesh.devices().set("PJSIP/100", presence_mesh::DeviceState::InUse).is_err());
+    /// # mesh.leave().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn leave(&self) {
         self.inner.invites.close();
         let (done, left) = oneshot::channel();
@@ -412,6 +666,14 @@ impl Mesh {
     /// # Errors
     /// When the node keeps nothing ([`MeshBuilder::persist`](crate::MeshBuilder::persist)), has left, or the disk
     /// does not take it; the attempts go on then.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: presence_mesh::Mesh) -> Result<(), Box<dyn std::error::Error>> {
+    /// mesh.mailboxes().set("100", presence_mesh::MessageCounts::new(3, 1))?;
+    /// mesh.flush().await?; // on disk, synced
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "persist")]
     pub async fn flush(&self) -> Result<(), crate::SaveError> {
         match &self.inner.keeper {
@@ -421,6 +683,15 @@ impl Mesh {
     }
 
     /// How saving is going; `None` when the node keeps nothing.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// assert_eq!(mesh.save_status(), None, "it was built without `persist`");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cfg(feature = "persist")]
     pub fn save_status(&self) -> Option<crate::SaveStatus> {
         self.inner.keeper.as_ref().map(|keeper| keeper.status())

@@ -42,6 +42,19 @@ use page::Page;
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How a bridge is doing.
+///
+/// ```
+/// use presence_mesh::metrics::BridgeFigures;
+/// use std::collections::BTreeMap;
+/// let figures = BridgeFigures {
+///     bridge: "asterisk",
+///     up: true,
+///     writes: BTreeMap::from([("taken", 7)]),
+///     rejected: BTreeMap::new(),
+///     waiting: 0,
+/// };
+/// assert_eq!(figures.writes["taken"], 7);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BridgeFigures {
     /// Which one: `asterisk`.

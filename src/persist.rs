@@ -111,6 +111,14 @@ impl OpenError {
 }
 
 /// What was written may not be on disk. The node goes on, and so do the attempts to save it.
+///
+/// ```
+/// use presence_mesh::{SaveError, blocking::Mesh};
+/// # let builder = Mesh::builder("acme").key(presence_mesh::MeshKey::from_bytes([7; 32])).mdns(false);
+/// let mesh = Mesh::start(builder)?;
+/// assert_eq!(mesh.flush(), Err(SaveError::NotKept));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SaveError {
@@ -126,6 +134,15 @@ pub enum SaveError {
 }
 
 /// How saving is going.
+///
+/// ```
+/// use presence_mesh::SaveStatus;
+/// fn alarm(status: &SaveStatus) -> Option<String> {
+///     let problem = status.problem.as_ref()?;
+///     Some(format!("not saved, {} attempts: {problem}", status.failures))
+/// }
+/// assert_eq!(alarm(&SaveStatus::default()), None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct SaveStatus {

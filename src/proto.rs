@@ -10,6 +10,44 @@
 //! The same inputs at the same times give the same outputs on any machine, which is what lets the simulator
 //! run the production code.
 //!
+//! ```
+//! use presence_mesh::proto::{Config, Input, Now, Output, Replica, Write};
+//! use presence_mesh::wire::{Frame, MeshId};
+//! use presence_mesh::{DeviceState, Identity, Key, Limits, Merge, MeshKey, Preset, Source, SpaceId};
+//! use std::time::Duration;
+//!
+//! let mesh = MeshId::derive(&MeshKey::from_bytes([7; 32]), "acme");
+//! let start = Now { mono: Duration::ZERO, wall_ms: 1_767_225_600_000 };
+//! let replica = |number: u8| {
+//!     let config = Config {
+//!         mesh,
+//!         node: format!("n{number}"),
+//!         version: "1".into(),
+//!         timing: Preset::Lan.timing(),
+//!         limits: Limits::default(),
+//!         mailboxes: Merge::Latest,
+//!         incarnation_floor: Default::default(),
+//!         hlc_floor: Default::default(),
+//!         seed: number.into(),
+//!     };
+//!     Replica::new(config, Identity::from_bytes([number; 32]), start)
+//! };
+//! let (mut one, mut two) = (replica(1), replica(2));
+//! let lamp = Key::new(SpaceId::DEVICES, "PJSIP/100")?;
+//! let how = Write { source: Source::API, restate: false };
+//! one.write(vec![(lamp.clone(), Some(DeviceState::InUse.into()))], how, start)?;
+//! // The world: what is gossiped arrives.
+//! while let Some(output) = one.poll_output() {
+//!     if let Output::Publish { frame } = output {
+//!         let frame = Frame::decode(&frame, &mesh)?;
+//!         two.handle(Input::Frame { from: one.id(), frame }, start);
+//!     }
+//! }
+//! let shown = two.get(&lamp, start).expect("it has arrived");
+//! assert_eq!(shown.value.device_state(), DeviceState::InUse);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Inside, `store` converges and knows no time; `view` decides what users see and looks at leases; `sync`
 //! decides whom to ask for what.
 
@@ -34,9 +72,9 @@ mod unsaved;
 mod view;
 mod watches;
 
-pub use config::{Config, ConfigError, Limits, Merge, Preset, Timing};
+pub use config::{Config, ConfigError, Limits, Merge, Preset, Timing, UnknownWord};
 pub use counters::Counters;
-pub use error::{PublishError, WriteError};
+pub use error::{FollowError, PublishError, WriteError};
 pub use events::SubscriptionId;
 pub use io::{Input, Now, Output, Report, RequestId};
 pub use member::{Member, Standing};

@@ -1,4 +1,13 @@
 //! A world of replicas in virtual time: links, faults, workload, checkers, report.
+//!
+//! ```
+//! use presence_mesh::sim::{Scenario, Verdict, run};
+//! let quiet = Scenario::new("quiet", 3, 2_000_000); // µs
+//! let (outcome, _) = run(&quiet, 7, false);
+//! assert_eq!(outcome.verdict, Verdict::Pass);
+//! let (again, _) = run(&quiet, 7, false);
+//! assert_eq!(again.trace_hash, outcome.trace_hash, "one seed is one run");
+//! ```
 
 mod chaos;
 mod check;

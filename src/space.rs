@@ -8,12 +8,19 @@ use std::sync::Arc;
 
 use crate::model::{Pattern, Source, Value};
 use crate::net::Shared;
-use crate::proto::{Contribution, Explanation, Shown, Write, WriteError};
+use crate::proto::{Contribution, Explanation, FollowError, Shown, Write, WriteError};
 use crate::watch::Watcher;
 pub(crate) use kind::Kind;
 pub use tracked::Tracked;
 
 /// What a space can hold. Every type that threads may share can be held.
+///
+/// ```
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Queue { waiting: u32 }
+/// fn held<T: presence_mesh::StateValue>() {}
+/// held::<Queue>();
+/// ```
 pub trait StateValue: Send + Sync + 'static {}
 
 impl<T: Send + Sync + 'static> StateValue for T {}
@@ -57,6 +64,19 @@ impl<T: StateValue> Space<T> {
     /// The same space, written as another adapter: [`Space::replace_all`] and [`Space::own`] touch entries of
     /// their own source only, and a source can be marked silent
     /// ([`Mesh::mark_source`](crate::Mesh::mark_source)).
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::{DeviceState, Source};
+    /// let door = mesh.devices().with_source(Source(64)); // an adapter of your own
+    /// door.set("door", DeviceState::InUse)?;
+    /// assert_eq!(door.own().len(), 1);
+    /// assert_eq!(mesh.devices().own().len(), 0, "of the source `API`");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_source(mut self, source: Source) -> Self {
         self.source = source;
@@ -68,6 +88,17 @@ impl<T: StateValue> Space<T> {
     ///
     /// # Errors
     /// See [`WriteError`]; never because the network is down.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::{DeviceState, WriteError};
+    /// mesh.devices().set("PJSIP/100", DeviceState::InUse)?;
+    /// assert!(matches!(mesh.devices().set("", DeviceState::InUse), Err(WriteError::Key(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set(&self, key: &str, value: T) -> Result<(), WriteError> {
         self.write([(key, Some(value))], false).map(drop)
     }
@@ -76,6 +107,17 @@ impl<T: StateValue> Space<T> {
     ///
     /// # Errors
     /// As [`Space::set`]; nothing is changed then.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::DeviceState;
+    /// mesh.devices().set_many([("PJSIP/100", DeviceState::InUse), ("PJSIP/101", DeviceState::Ringing)])?;
+    /// assert_eq!(mesh.devices().count(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_many<K: AsRef<str>>(
         &self,
         entries: impl IntoIterator<Item = (K, T)>,
@@ -91,6 +133,18 @@ impl<T: StateValue> Space<T> {
     ///
     /// # Errors
     /// As [`Space::set`].
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::DeviceState;
+    /// mesh.devices().set("PJSIP/100", DeviceState::InUse)?;
+    /// assert!(mesh.devices().clear("PJSIP/100")?);
+    /// assert!(!mesh.devices().clear("PJSIP/100")?, "there is nothing left to withdraw");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn clear(&self, key: &str) -> Result<bool, WriteError> {
         self.write([(key, None)], false).map(|changed| changed > 0)
     }
@@ -100,6 +154,18 @@ impl<T: StateValue> Space<T> {
     ///
     /// # Errors
     /// As [`Space::set`].
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::DeviceState;
+    /// // A PBX's dump: it says what it said before its reboot, and must not beat who pressed the button since.
+    /// mesh.devices().restate("Custom:night", DeviceState::InUse)?;
+    /// assert_eq!(mesh.devices().contributions("Custom:night")[0].hlc, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn restate(&self, key: &str, value: T) -> Result<(), WriteError> {
         self.write([(key, Some(value))], true).map(drop)
     }
@@ -109,6 +175,19 @@ impl<T: StateValue> Space<T> {
     ///
     /// # Errors
     /// As [`Space::set`]; nothing is changed then.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::DeviceState::{InUse, NotInUse, Ringing};
+    /// mesh.devices().set_many([("PJSIP/100", InUse), ("PJSIP/101", Ringing)])?;
+    /// // What the adapter finds when it is connected again.
+    /// let changed = mesh.devices().replace_all([("PJSIP/100", InUse), ("PJSIP/102", NotInUse)])?;
+    /// assert_eq!(changed, (1, 1), "102 was written, 101 withdrawn, 100 is as it was");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn replace_all<K: AsRef<str>>(
         &self,
         entries: impl IntoIterator<Item = (K, T)>,
@@ -128,6 +207,19 @@ impl<T: StateValue> Space<T> {
     ///
     /// # Errors
     /// As [`Space::set`].
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::DeviceState;
+    /// let call = mesh.devices().track("PJSIP/100", DeviceState::Ringing)?;
+    /// call.set(DeviceState::InUse)?;
+    /// drop(call); // hung up
+    /// assert!(mesh.devices().get("PJSIP/100").is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn track(&self, key: &str, value: T) -> Result<Tracked<T>, WriteError> {
         let (name, value) = (self.kind.key(key)?, self.kind.encode(value)?);
         let id = self
@@ -138,6 +230,18 @@ impl<T: StateValue> Space<T> {
 
     /// What is known of `key`. Where each origin's own is shown apart
     /// ([`Mesh::custom_per_origin`](crate::Mesh::custom_per_origin)): what this node itself says of it.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::{DeviceState, Freshness};
+    /// mesh.devices().set("PJSIP/100", DeviceState::InUse)?;
+    /// let lamp = mesh.devices().get("PJSIP/100").expect("it was just set");
+    /// assert_eq!((lamp.value, lamp.freshness), (DeviceState::InUse, Freshness::Live));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get(&self, key: &str) -> Option<Shown<T>> {
         let key = self.kind.key(key).ok()?;
         let shown = self.shared.with(|replica, now| replica.get(&key, now))?;
@@ -146,6 +250,19 @@ impl<T: StateValue> Space<T> {
 
     /// All keys that match, ordered by key; where each origin's own is shown apart, one for each of them,
     /// ordered by key and replica, told apart by [`Shown::origin`].
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::DeviceState;
+    /// mesh.devices().set_many([("PJSIP/100", DeviceState::InUse), ("SIP/7", DeviceState::Ringing)])?;
+    /// for lamp in mesh.devices().list(&"PJSIP/*".into()) {
+    ///     println!("{}: {}", lamp.key, lamp.value.label());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn list(&self, pattern: &Pattern) -> Vec<Shown<T>> {
         let all = self.shared.with(|replica, now| {
             replica.catch_up();
@@ -155,6 +272,15 @@ impl<T: StateValue> Space<T> {
     }
 
     /// How many keys there are: as many as [`Space::list`] gives for any pattern. Costs the same however many.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// assert_eq!(mesh.mailboxes().count(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn count(&self) -> usize {
         self.shared.with(|replica, _| {
             replica.catch_up();
@@ -163,6 +289,17 @@ impl<T: StateValue> Space<T> {
     }
 
     /// What this node itself says, of this source, ordered by key.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::MessageCounts;
+    /// mesh.mailboxes().set("100", MessageCounts::new(3, 1))?;
+    /// assert_eq!(mesh.mailboxes().own(), [("100@default".to_owned(), MessageCounts::new(3, 1))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn own(&self) -> Vec<(String, T)> {
         let own = self
             .shared
@@ -177,10 +314,13 @@ impl<T: StateValue> Space<T> {
 
     /// Follows all keys that match: first a snapshot, then every change of what is shown.
     ///
+    /// # Errors
+    /// When this node has as many watches as it may ([`Limits::watches`](crate::Limits::watches)).
+    ///
     /// ```no_run
-    /// # async fn example(mesh: presence_mesh::Mesh) {
+    /// # async fn example(mesh: presence_mesh::Mesh) -> Result<(), presence_mesh::FollowError> {
     /// use presence_mesh::Watch;
-    /// let mut lamps = mesh.devices().watch("PJSIP/*");
+    /// let mut lamps = mesh.devices().watch("PJSIP/*")?;
     /// while let Some(item) = lamps.next().await {
     ///     match item {
     ///         Watch::Snapshot(all) => println!("{} lamps", all.len()),
@@ -189,9 +329,10 @@ impl<T: StateValue> Space<T> {
     ///         _ => {}
     ///     }
     /// }
+    /// # Ok(())
     /// # }
     /// ```
-    pub fn watch(&self, pattern: impl Into<Pattern>) -> Watcher<T> {
+    pub fn watch(&self, pattern: impl Into<Pattern>) -> Result<Watcher<T>, FollowError> {
         Watcher::new(
             self.shared.clone(),
             self.kind.clone(),
@@ -202,11 +343,44 @@ impl<T: StateValue> Space<T> {
 
     /// Like [`Space::watch`], but also told when only a contribution changed and what is shown did not: what
     /// a bridge needs that passes contributions on.
-    pub fn watch_contributions(&self, pattern: impl Into<Pattern>) -> Watcher<T> {
+    ///
+    /// # Errors
+    /// As [`Space::watch`].
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::{DeviceState, Watch};
+    /// let mut all = mesh.devices().watch_contributions("PJSIP/*")?;
+    /// mesh.devices().set("PJSIP/100", DeviceState::InUse)?;
+    /// if let Some(Watch::Snapshot(lamps)) = all.try_next() {
+    ///     assert_eq!(lamps[0].contributions.len(), 1);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn watch_contributions(
+        &self,
+        pattern: impl Into<Pattern>,
+    ) -> Result<Watcher<T>, FollowError> {
         Watcher::new(self.shared.clone(), self.kind.clone(), pattern.into(), true)
     }
 
     /// What each origin says of `key`.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::DeviceState;
+    /// mesh.devices().set("PJSIP/100", DeviceState::InUse)?;
+    /// for said in mesh.devices().contributions("PJSIP/100") {
+    ///     println!("{} says {}, {:?} ago", said.node, said.value, said.age);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn contributions(&self, key: &str) -> Vec<Contribution<T>> {
         let Ok(key) = self.kind.key(key) else {
             return Vec::new();
@@ -221,17 +395,27 @@ impl<T: StateValue> Space<T> {
 
     /// Why `key` shows what it shows. Where each origin's own is shown apart, the value is this node's own, or
     /// without one that of the first who has one, beside what all of them say.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::{DeviceState, Rule};
+    /// mesh.devices().set("PJSIP/100", DeviceState::InUse)?;
+    /// let why = mesh.devices().explain("PJSIP/100").expect("it was just set");
+    /// assert_eq!((why.rule, why.rule.to_string()), (Rule::Single, "one server reports it".to_owned()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn explain(&self, key: &str) -> Option<Explanation<T>> {
         let key = self.kind.key(key).ok()?;
         let explanation = self
             .shared
             .with(|replica, now| replica.explain(&key, now))?;
-        let shown = self.shown(&explanation.shown)?;
-        Some(Explanation {
-            key: shown.key.clone(),
-            rule: explanation.rule,
-            shown,
-        })
+        let mut explanation = explanation.decode(|value| self.kind.decode(value))?;
+        explanation.key = self.kind.local(&explanation.key);
+        explanation.shown.key = explanation.key.clone();
+        Some(explanation)
     }
 
     fn write<K: AsRef<str>>(

@@ -9,10 +9,27 @@ use futures::Stream;
 
 use crate::model::{Pattern, Value};
 use crate::net::Shared;
-use crate::proto::{Change, Shown, WatchId, Watched};
+use crate::proto::{Change, FollowError, Shown, WatchId, Watched};
 use crate::space::{Kind, StateValue};
 
 /// What a [`Watcher`] is given.
+///
+/// ```
+/// # use presence_mesh::{MeshKey, blocking};
+/// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+/// # let node = blocking::Mesh::start(builder)?;
+/// # let mesh = node.handle();
+/// use presence_mesh::{DeviceState, Watch};
+/// let mut lamps = mesh.devices().watch("*")?;
+/// mesh.devices().set("PJSIP/100", DeviceState::InUse)?;
+/// assert!(matches!(lamps.try_next(), Some(Watch::Snapshot(all)) if all.len() == 1));
+/// mesh.devices().clear("PJSIP/100")?;
+/// match lamps.try_next() {
+///     Some(Watch::Changed(change)) => assert!(change.new.is_none()),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 #[allow(
@@ -33,6 +50,27 @@ pub enum Watch<T> {
 /// A slow watcher never slows the node and never misses the final value: when more than 4,096 changes wait,
 /// they are dropped and it is given [`Watch::Resync`] and a fresh snapshot. Ends (`None`) when the node has
 /// left the mesh and all changes are taken. Dropping it unsubscribes.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use presence_mesh::{Mesh, MeshKey};
+/// # let mesh = Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false).start().await?;
+/// use presence_mesh::{DeviceState, Watch};
+/// let mut lamps = mesh.devices().watch("PJSIP/*")?;
+/// mesh.devices().set("PJSIP/100", DeviceState::InUse)?;
+/// while let Some(item) = lamps.next().await {
+///     if let Watch::Snapshot(all) = item {
+///         assert_eq!(all.len(), 1);
+///         break;
+///     }
+/// }
+/// assert!(lamps.try_next().is_none(), "nothing has changed since");
+/// # mesh.leave().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "it does nothing unless items are taken, and dropping it ends the watch"]
 pub struct Watcher<T> {
     shared: Arc<Shared>,
     id: WatchId,
@@ -40,9 +78,14 @@ pub struct Watcher<T> {
 }
 
 impl<T: StateValue> Watcher<T> {
-    pub(crate) fn new(shared: Arc<Shared>, kind: Kind<T>, pattern: Pattern, hidden: bool) -> Self {
-        let id = shared.watch(kind.scope.clone(), pattern, hidden);
-        Self { shared, id, kind }
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        kind: Kind<T>,
+        pattern: Pattern,
+        hidden: bool,
+    ) -> Result<Self, FollowError> {
+        let id = shared.watch(kind.scope.clone(), pattern, hidden)?;
+        Ok(Self { shared, id, kind })
     }
 
     /// The next item. Cancel safe: dropping the future loses nothing.

@@ -15,6 +15,13 @@
 //!    │◄──────────────── Events(frames, more) │   original frames, repeated until there are no more
 //! ```
 //!
+//! ```
+//! use presence_mesh::wire::Request;
+//! let bytes = Request::Heads(None).encode();
+//! assert_eq!(Request::decode(&bytes), Ok(Request::Heads(None)));
+//! assert!(Request::decode(&bytes[..1]).is_err(), "cut off");
+//! ```
+//!
 //! Every message begins with a version byte. Decoding never panics, never allocates more than a constant
 //! factor of its input, and checks every signature it meets, so what comes out of here was said by whom it
 //! names. Who sends what when is not known here.
@@ -39,7 +46,7 @@ pub use header::{Header, Kind, SignedHeader};
 pub use invite::{Invite, MAX_INVITE_BYTES, ParseInviteError};
 #[cfg(feature = "net")]
 pub(crate) use invite::{KNOCK_BYTES, host_and_port};
-pub use keys::{Digest, Identity, KeyFileError, MeshId, MeshKey};
+pub use keys::{Digest, Identity, KeyFileError, MeshId, MeshKey, ParseDigestError};
 pub use part::Part;
 pub use sync::{
     About, Alive, Answer, HeadInfo, MAX_HEADS_PER_MESSAGE, MAX_SYNC_BYTES, PART_BUDGET_BYTES,

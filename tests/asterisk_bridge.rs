@@ -20,21 +20,20 @@ const B: &str = "02:00:00:00:00:0b";
 
 /// Everything much faster than in life.
 fn timing() -> AsteriskTiming {
-    AsteriskTiming {
-        probe: Duration::from_millis(100),
-        stale_after: Duration::from_millis(500),
-        gone_after: Duration::from_millis(1500),
-        dump_quiet: Duration::from_millis(200),
-        judge_after: Duration::from_millis(2500),
-        shutdown: Duration::from_secs(3),
-        retransmit: Retransmit {
-            first: Duration::from_millis(100),
-            longest: Duration::from_millis(400),
-            give_up: Duration::from_secs(2),
-        },
-        backoff: Duration::from_millis(200),
-        ..AsteriskTiming::default()
-    }
+    let mut timing = AsteriskTiming::default();
+    timing.probe = Duration::from_millis(100);
+    timing.stale_after = Duration::from_millis(500);
+    timing.gone_after = Duration::from_millis(1500);
+    timing.dump_quiet = Duration::from_millis(200);
+    timing.judge_after = Duration::from_millis(2500);
+    timing.shutdown = Duration::from_secs(3);
+    timing.retransmit = Retransmit {
+        first: Duration::from_millis(100),
+        longest: Duration::from_millis(400),
+        give_up: Duration::from_secs(2),
+    };
+    timing.backoff = Duration::from_millis(200);
+    timing
 }
 
 /// One site: a node, its bridge, its Asterisk.
@@ -47,10 +46,9 @@ struct Site {
 
 fn config(pbx: &Pbx, folder: &Path) -> AsteriskConfig {
     let any = "127.0.0.1:0".parse().expect("valid");
-    AsteriskConfig {
-        timing: timing(),
-        ..AsteriskConfig::new(any, pbx.uri(), folder.join("ledger"))
-    }
+    let mut config = AsteriskConfig::new(any, pbx.uri(), folder.join("ledger"));
+    config.timing = timing();
+    config
 }
 
 /// A key and a name that no other test shares.
@@ -197,7 +195,7 @@ async fn a_call_on_one_server_lights_the_lamp_on_the_other() {
     let told = paris.bridge.told("PJSIP/100");
     assert_eq!(
         told.iter()
-            .map(|told| (told.eid.to_string(), told.state))
+            .map(|told| (told.eid.to_string(), told.value))
             .collect::<Vec<_>>(),
         [(A.to_owned(), DeviceState::Ringing)]
     );
@@ -468,10 +466,8 @@ async fn digest_authentication_is_answered_also_when_the_nonce_is_old() {
     let pbx = Pbx::new("berlin", A).await.with_password("CHANGE-ME");
     let folder = tempfile::tempdir().expect("a folder");
     let mesh = world.node("berlin").await;
-    let config = AsteriskConfig {
-        password: Some("CHANGE-ME".into()),
-        ..config(&pbx, folder.path())
-    };
+    let mut config = config(&pbx, folder.path());
+    config.password = Some("CHANGE-ME".into());
     let bridge = Asterisk::start(mesh, config).await.expect("starts");
     pbx.publish_to(bridge.listen());
     pbx.boot();

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use presence_mesh::blocking::{Mesh, TimedOut};
 use presence_mesh::{
-    DeviceState, Event, EventItem, Filter, MeshBuilder, MeshKey, Preset, StartError, Watch,
+    Departure, DeviceState, Event, EventItem, Filter, MeshBuilder, MeshKey, PeerChange, Preset,
+    StartError, Watch,
 };
 
 /// Long enough for anything on a loaded machine; nothing waits for it to pass.
@@ -52,9 +53,12 @@ fn changed(watcher: &mut presence_mesh::blocking::Watcher<DeviceState>) -> Devic
 #[test]
 fn two_threads_without_a_runtime_share_a_lamp_and_an_event() {
     let (one, two) = pair();
-    let mut lamps = two.devices().watch("PJSIP/*");
+    let mut lamps = two.devices().watch("PJSIP/*").expect("there is room");
     assert_eq!(lamps.next(), Some(Watch::Snapshot(Vec::new())));
-    let mut parked = two.events().subscribe(Filter::kind("call.parked"));
+    let mut parked = two
+        .events()
+        .subscribe(Filter::kind("call.parked"))
+        .expect("there is room");
     let other = thread::spawn(move || {
         one.devices()
             .set("PJSIP/100", DeviceState::InUse)
@@ -86,7 +90,7 @@ fn two_threads_without_a_runtime_share_a_lamp_and_an_event() {
 #[test]
 fn what_is_not_there_is_waited_for_no_longer_than_asked() {
     let mesh = start(builder("one"));
-    let mut lamps = mesh.devices().watch("*");
+    let mut lamps = mesh.devices().watch("*").expect("there is room");
     assert!(matches!(lamps.try_next(), Some(Watch::Snapshot(_))));
     assert_eq!(lamps.try_next(), None);
     assert_eq!(lamps.next_timeout(Duration::from_millis(1)), Err(TimedOut));
@@ -114,7 +118,7 @@ fn all_of_it_may_be_called_inside_a_runtime_of_either_kind() {
                 .devices()
                 .track("PJSIP/100", DeviceState::Ringing)
                 .expect("a write");
-            let mut lamps = two.devices().watch("*");
+            let mut lamps = two.devices().watch("*").expect("there is room");
             assert!(matches!(lamps.next(), Some(Watch::Snapshot(_))));
             if two.devices().get("PJSIP/100").is_none() {
                 assert_eq!(changed(&mut lamps), DeviceState::Ringing);
@@ -125,6 +129,46 @@ fn all_of_it_may_be_called_inside_a_runtime_of_either_kind() {
             drop((one, two)); // the second without a goodbye
         });
     }
+}
+
+/// Both wait on the caller's own thread, for what only the node's thread can bring.
+#[test]
+fn a_ping_is_answered_and_peers_come_and_go() {
+    let (one, two) = pair();
+    let mut peers = one.watch_peers();
+    let mut told = |wanted: fn(&PeerChange) -> bool| loop {
+        match peers.next_timeout(DEADLINE).expect("it is in time") {
+            Some(change) if wanted(&change) => return change,
+            Some(_) => {}
+            None => panic!("the node has left"),
+        }
+    };
+    let joined = told(|change| matches!(change, PeerChange::Joined(_)));
+    assert!(matches!(joined, PeerChange::Joined(peer) if peer.replica == two.id()));
+    let pongs = one.ping();
+    assert_eq!(pongs.len(), 1);
+    assert_eq!(pongs[0].replica, two.id());
+    assert!(pongs[0].connected && pongs[0].rtt.is_some(), "{pongs:?}");
+    two.leave();
+    let departed = told(|change| matches!(change, PeerChange::Departed { .. }));
+    assert!(
+        matches!(
+            departed,
+            PeerChange::Departed {
+                why: Departure::Left,
+                ..
+            }
+        ),
+        "{departed:?}"
+    );
+    assert_eq!(one.ping(), [], "who has left is not asked");
+    one.leave();
+    let rest: Vec<PeerChange> = peers.collect();
+    assert!(
+        rest.iter()
+            .all(|change| matches!(change, PeerChange::Updated(_))),
+        "it ends with the node: {rest:?}"
+    );
 }
 
 #[test]

@@ -128,7 +128,10 @@ async fn a_c_program_and_a_rust_program_exchange_lamps() {
     let wanted = wanted.with("raw", vec![0, 255]).with("caller", "PJSIP/100");
     rust.events().publish(wanted).expect("an event");
     c.says("event: call.parked 2 of node1 caller=PJSIP/100 gain=-4 raw=2 bytes slot=702");
-    let mut parked = rust.events().subscribe(Filter::kind("call.parked"));
+    let mut parked = rust
+        .events()
+        .subscribe(Filter::kind("call.parked"))
+        .expect("there is room");
     c.tell("publish");
     let event = loop {
         match timeout(DEADLINE, parked.next()).await.expect("in time") {
@@ -177,6 +180,39 @@ async fn a_c_program_and_a_rust_program_exchange_lamps() {
         state(&rust, "PJSIP/200") == Some(DeviceState::NotInUse)
     })
     .await;
+
+    // Keys that last as long as a call, many at once, and values that each node has of its own.
+    let loads = rust.custom_per_origin("load").expect("a namespace");
+    let load = |calls: u32| serde_json::json!({ "calls": calls });
+    loads.set("now", load(12)).expect("a write");
+    c.tell("call");
+    until("the call and the floor of the C program are seen", || {
+        let floor = [
+            ("PJSIP/300", DeviceState::InUse),
+            ("SIP/1", DeviceState::Busy),
+            ("SIP/2", DeviceState::OnHold),
+        ];
+        let carol = rust.presence().get("carol").map(|shown| shown.value);
+        floor
+            .iter()
+            .all(|(key, wanted)| state(&rust, key) == Some(*wanted))
+            && carol == Some(Presence::new(PresenceStatus::Xa).with_subtype("holiday"))
+            && loads.contributions("now").len() == 2
+    })
+    .await;
+    until("the C program has seen the load of the other", || {
+        c.tell("loads");
+        c.says("loads: ") == "loads: 2 say something"
+    })
+    .await;
+    assert!(!c.heard("load: now {\"calls\":1} of c").is_empty());
+    assert!(!c.heard("load: now {\"calls\":12} of another").is_empty());
+    c.tell("hang up");
+    until("what was tracked is withdrawn", || {
+        state(&rust, "PJSIP/300").is_none() && loads.contributions("peak").len() == 1
+    })
+    .await;
+    assert_eq!(loads.contributions("now").len(), 2, "the other token lives");
 
     c.tell("leave");
     c.says("left");

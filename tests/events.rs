@@ -12,7 +12,7 @@ use presence_mesh::model::{Incarnation, ReplicaId};
 use presence_mesh::proto::{Config, Input, Now, Output, PublishError, Replica, SubscriptionId};
 use presence_mesh::wire::{BatchedEvent, EventBatch, Frame, Header, Kind, MeshId};
 use presence_mesh::{
-    Event, EventItem, Filter, Gap, Identity, Limits, Merge, MeshKey, Preset, Test, Timing,
+    Event, EventItem, Filter, Gap, Identity, Limits, Merge, MeshKey, Preset, Test,
 };
 use world::World;
 
@@ -30,7 +30,9 @@ fn publish_all(world: &mut World, node: usize, numbers: std::ops::RangeInclusive
 }
 
 fn subscribe(world: &mut World, node: usize, filter: Filter) -> SubscriptionId {
-    world.with(node, |replica, now| replica.subscribe(filter, now))
+    world
+        .with(node, |replica, now| replica.subscribe(filter, now))
+        .expect("there is room")
 }
 
 fn take(world: &mut World, node: usize, id: SubscriptionId) -> Vec<EventItem> {
@@ -63,10 +65,7 @@ fn dropped(world: &World, node: usize, reason: &str) -> u64 {
 /// A world whose nodes remember events for so long, and know each other.
 fn remembering(nodes: usize, seed: u64, remember: Duration) -> World {
     let mut world = World::new(0, seed);
-    world.timing = Timing {
-        remember,
-        ..Preset::Lan.timing()
-    };
+    world.timing.remember = remember;
     (0..nodes).for_each(|_| world.add());
     world.run_for(3_000);
     world
@@ -269,6 +268,35 @@ fn a_late_joiner_gets_what_others_remember_if_it_wants_it() {
     assert_eq!(numbers(&take(&mut world, 2, later)).len(), 31);
 }
 
+/// Who joins is told who published what it missed, by name: what nodes are called is state, and comes before.
+#[test]
+fn a_late_joiner_knows_the_names_of_those_whose_events_it_missed() {
+    for seed in 0..20 {
+        let mut world = remembering(3, seed, Duration::from_secs(60));
+        for n in 1..=20 {
+            publish(&mut world, usize::try_from(n % 2).expect("0 or 1"), n);
+        }
+        world.run_for(200);
+        if seed % 2 == 0 {
+            world.crash(0);
+        }
+        world.add();
+        let all = subscribe(&mut world, 3, Filter::everything().remembered());
+        world.run_for(5_000);
+        let items = take(&mut world, 3, all);
+        let mut heard = numbers(&items);
+        heard.sort_unstable();
+        assert_eq!(heard, (1..=20).collect::<Vec<_>>(), "seed {seed}");
+        for item in &items {
+            if let EventItem::Event(event) = item {
+                let publisher = (0..2).find(|node| world.id(*node) == event.replica);
+                let name = publisher.map(|node| format!("n{node}"));
+                assert_eq!(name.as_deref(), Some(&*event.node), "seed {seed}");
+            }
+        }
+    }
+}
+
 #[test]
 fn with_a_memory_loss_is_repaired() {
     for seed in 0..20 {
@@ -283,7 +311,8 @@ fn with_a_memory_loss_is_repaired() {
             world.run_for(40);
         }
         world.loss_percent = 0;
-        world.run_for(5_000);
+        // A question that was lost again and again is put again after ten seconds at most.
+        world.run_for(11_000);
         for (node, id) in ids.into_iter().enumerate() {
             let items = take(&mut world, node, id);
             assert_eq!(
@@ -515,7 +544,9 @@ fn polled(replica: &mut Replica, id: SubscriptionId) -> Vec<i64> {
 #[test]
 fn frames_put_in_order_arrive_once() {
     let mut replica = reader(Limits::default());
-    let id = replica.subscribe(Filter::everything(), at(10));
+    let id = replica
+        .subscribe(Filter::everything(), at(10))
+        .expect("there is room");
     for (number, first) in [(1, 1), (3, 5), (2, 3), (3, 5), (1, 1)] {
         feed(&mut replica, frame(1, number, first, 2), 100);
     }
@@ -526,7 +557,9 @@ fn frames_put_in_order_arrive_once() {
 #[test]
 fn a_frame_of_an_earlier_life_is_dropped() {
     let mut replica = reader(Limits::default());
-    let id = replica.subscribe(Filter::everything(), at(10));
+    let id = replica
+        .subscribe(Filter::everything(), at(10))
+        .expect("there is room");
     feed(&mut replica, frame(2, 1, 1, 1), 100);
     feed(&mut replica, frame(1, 7, 2, 1), 110);
     assert_eq!(polled(&mut replica, id), [1]);
@@ -537,7 +570,9 @@ fn a_frame_of_an_earlier_life_is_dropped() {
 #[test]
 fn a_new_life_ends_the_wait_for_the_old_one() {
     let mut replica = reader(Limits::default());
-    let id = replica.subscribe(Filter::everything(), at(10));
+    let id = replica
+        .subscribe(Filter::everything(), at(10))
+        .expect("there is room");
     feed(&mut replica, frame(1, 1, 1, 1), 100);
     feed(&mut replica, frame(1, 3, 3, 1), 110);
     assert_eq!(polled(&mut replica, id), [1], "2 may still come");
@@ -548,12 +583,12 @@ fn a_new_life_ends_the_wait_for_the_old_one() {
 /// Whoever signs frames with holes in them makes nobody hold back more than the bound.
 #[test]
 fn what_is_held_back_is_bounded() {
-    let limits = Limits {
-        held_event_frames: 4,
-        ..Limits::default()
-    };
+    let mut limits = Limits::default();
+    limits.held_event_frames = 4;
     let mut replica = reader(limits);
-    let id = replica.subscribe(Filter::everything(), at(10));
+    let id = replica
+        .subscribe(Filter::everything(), at(10))
+        .expect("there is room");
     feed(&mut replica, frame(1, 1, 1, 1), 100);
     for number in 2..10 {
         feed(&mut replica, frame(1, number, number * 2, 1), 100);

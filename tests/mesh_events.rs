@@ -44,7 +44,7 @@ async fn event(stream: &mut EventStream) -> Arc<PublishedEvent> {
 async fn what_one_node_publishes_the_other_hears() {
     let (first, second) = pair(Duration::ZERO).await;
     let filter = Filter::kind("call.*").field("slot", Test::Ge(700.into()));
-    let mut parked = second.events().subscribe(filter);
+    let mut parked = second.events().subscribe(filter).expect("there is room");
     assert_eq!(parked.try_next(), None);
     // Until the gossip has formed, what is published may reach nobody.
     let publishing = tokio::spawn(async move {
@@ -91,7 +91,10 @@ async fn who_joins_late_gets_what_is_remembered_in_order() {
         .join(first.addresses())
         .expect("an address");
     let second = start(join).await;
-    let mut records = second.events().subscribe(Filter::kind("cdr").remembered());
+    let mut records = second
+        .events()
+        .subscribe(Filter::kind("cdr").remembered())
+        .expect("there is room");
     for n in 1..=20u64 {
         assert_eq!(event(&mut records).await.seq, n);
     }
@@ -100,7 +103,10 @@ async fn who_joins_late_gets_what_is_remembered_in_order() {
         .publish(Event::new("cdr").with("n", 21))
         .expect("published");
     assert_eq!(event(&mut records).await.seq, 21);
-    let mut again = second.events().subscribe(Filter::kind("cdr").remembered());
+    let mut again = second
+        .events()
+        .subscribe(Filter::kind("cdr").remembered())
+        .expect("there is room");
     assert_eq!(event(&mut again).await.seq, 1);
     assert_eq!(records.try_next(), None, "each comes once");
 }
@@ -108,13 +114,15 @@ async fn who_joins_late_gets_what_is_remembered_in_order() {
 /// 200 subscribers that take nothing: each keeps its newest, and the node goes on.
 #[tokio::test]
 async fn slow_subscribers_slow_nobody() {
-    let limits = presence_mesh::Limits {
-        event_queue: 8,
-        ..presence_mesh::Limits::default()
-    };
+    let mut limits = presence_mesh::Limits::default();
+    limits.event_queue = 8;
     let mesh = start(builder(1).limits(limits)).await;
     let mut streams: Vec<EventStream> = (0..200)
-        .map(|_| mesh.events().subscribe(Filter::everything()))
+        .map(|_| {
+            mesh.events()
+                .subscribe(Filter::everything())
+                .expect("there is room")
+        })
         .collect();
     for n in 1..=100u64 {
         mesh.events()

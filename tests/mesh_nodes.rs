@@ -284,7 +284,7 @@ async fn six_nodes_that_know_one_address_all_connect() {
     .await;
 
     // The one address vanishes; a newcomer joins through another.
-    nodes.remove(0);
+    drop(nodes.remove(0));
     drop(first);
     let fourth = nodes[2].addresses().to_vec();
     nodes.push(start(builder(7).join(fourth).expect("addresses")).await);
@@ -326,7 +326,7 @@ async fn six_nodes_find_each_other_in_the_dht_alone() {
         .count();
     assert!(found > 0, "the DHT found somebody");
 
-    nodes.remove(0);
+    drop(nodes.remove(0));
     drop(first);
     let fourth = nodes[2].addresses().to_vec();
     let seventh = start(lone(7).join(fourth).expect("addresses")).await;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use nodes::{DEADLINE, builder, connected, id, start, state, until};
 use presence_mesh::{
-    Departure, DeviceState, Links, Mesh, PeerChange, PeerWatcher, Pong, Presence, PresenceStatus,
-    Space, Watch, Watcher, WriteError,
+    Departure, DeviceState, Filter, FollowError, Limits, Links, Mesh, PeerChange, PeerWatcher,
+    Pong, Presence, PresenceStatus, Space, Watch, Watcher, WriteError,
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -70,8 +70,9 @@ async fn presence_and_values_of_any_type_are_seen_on_the_other_node() {
     load(&one).set("cpu", 10).expect("a write");
     load(&two).set("cpu", 20).expect("a write");
 
-    until("node 2 sees all of it", || {
-        two.presence().get("alice").map(|shown| shown.value) == Some(dnd.clone())
+    until("node 2 sees all of it, and node 1 both loads", || {
+        load(&one).count() == 2
+            && two.presence().get("alice").map(|shown| shown.value) == Some(dnd.clone())
             && queues(&two).get("sales").map(|shown| shown.value) == Some(sales.clone())
             && load(&two).count() == 2
     })
@@ -130,7 +131,7 @@ async fn the_last_value_before_a_withdrawal_is_seen_over_the_network() {
         one.digest() == two.digest()
     })
     .await;
-    let mut watcher = two.devices().watch("PJSIP/*");
+    let mut watcher = two.devices().watch("PJSIP/*").expect("there is room");
     assert_eq!(next(&mut watcher).await, Watch::Snapshot(Vec::new()));
     let mut whole = 0;
     for round in 0..20 {
@@ -285,4 +286,37 @@ async fn reading_in_a_tight_loop_never_misses_a_key() {
     for reader in readers {
         assert!(reader.join().expect("no read failed") > 0);
     }
+}
+
+/// Who forgets to drop what it follows is told, before memory is: the others go on.
+#[tokio::test]
+async fn watches_and_subscriptions_are_bounded_and_a_dropped_one_makes_room() {
+    let mut limits = Limits::default();
+    (limits.watches, limits.subscriptions) = (3, 2);
+    let mesh = start(builder(1).limits(limits)).await;
+    let full = |what, limit| FollowError::Full { what, limit };
+
+    let mut lamps = mesh.devices().watch("*").expect("room for three");
+    let boxes = mesh.mailboxes().watch_contributions("*");
+    let boxes = boxes.expect("room for three");
+    let custom = mesh.custom::<u32>("queues").expect("a namespace");
+    let counts = custom.watch("*").expect("room for three");
+    let fourth = mesh.presence().watch("*");
+    assert_eq!(fourth.err(), Some(full("watches", 3)));
+    let subscribe = || mesh.events().subscribe(Filter::everything());
+    let streams = [subscribe(), subscribe()].map(|stream| stream.expect("room for two"));
+    assert_eq!(subscribe().err(), Some(full("subscriptions", 2)));
+    let refused = full("watches", 3).to_string();
+    assert_eq!(refused, "this node already has 3 watches, its limit");
+
+    drop(counts);
+    let presence = mesh.presence().watch("*").expect("one was dropped");
+    assert_eq!(mesh.devices().watch("*").err(), Some(full("watches", 3)));
+    drop(streams);
+    assert!(subscribe().is_ok(), "both were dropped");
+    mesh.devices()
+        .set("PJSIP/100", DeviceState::InUse)
+        .expect("a write");
+    assert!(matches!(lamps.try_next(), Some(Watch::Snapshot(all)) if all.len() == 1));
+    drop((boxes, presence));
 }

@@ -13,9 +13,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 use serde_json::{Value, json};
-use support::process::{Node, PATIENCE, World, request, wait_for};
+use support::process::{Node, PATIENCE, World, request, text, wait_for};
 use support::state_file::saved_keys;
 
+const ALICE: &str = "/api/v1/presence/alice";
+const SALES: &str = "/api/v1/custom/queues/sales";
+const LOAD: &str = "/api/v1/custom-per-origin/load/now";
 const LIGHTS: &str = "/api/v1/devices/Custom:lights";
 
 fn state_file(world: &World, name: &str) -> PathBuf {
@@ -29,6 +32,27 @@ fn await_saved(world: &World, name: &str, keys: &[&str]) {
         let saved = saved_keys(&file)?;
         keys.iter().all(|key| saved.contains(*key)).then_some(())
     });
+}
+
+/// Values of which the latest writer's is shown, that only others than paris write.
+fn others() -> [(&'static str, &'static str, Value); 2] {
+    [
+        (ALICE, "status", json!("dnd")),
+        (SALES, "value", json!({"waiting": 3})),
+    ]
+}
+
+/// What each node says of its load, ascending.
+fn loads(node: &Node) -> Vec<Value> {
+    let (_, list) = node.get("/api/v1/custom-per-origin/load");
+    let mut loads: Vec<Value> = list
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|item| item["value"]["calls"].clone())
+        .collect();
+    loads.sort_unstable_by_key(Value::as_u64);
+    loads
 }
 
 /// The power of the whole building fails. Nothing but the disks is left, and no server that knows better.
@@ -46,9 +70,30 @@ fn after_a_power_cut_of_the_whole_mesh_its_counts_and_values_are_back() {
     paris.put("/api/v1/mailboxes/200", r#"{"new":0,"old":7}"#);
     oslo.put(LIGHTS, r#"{"state":"INUSE"}"#);
     berlin.put("/api/v1/devices/PJSIP%2F100", r#"{"state":"BUSY"}"#);
-    let keys = ["100@default", "200@default", "Custom:lights", "PJSIP/100"];
+    berlin.put(ALICE, r#"{"status":"dnd","message":"in a meeting"}"#);
+    oslo.put(SALES, r#"{"waiting":3}"#);
+    for (node, calls) in [(&berlin, 12), (&oslo, 30)] {
+        node.put(LOAD, &json!({ "calls": calls }).to_string());
+    }
+    let keys = [
+        "100@default",
+        "200@default",
+        "Custom:lights",
+        "PJSIP/100",
+        "alice",
+        "queues/sales",
+        "load/now",
+    ];
+    // Two nodes write the one key, and a file says of it only that somebody did.
+    for node in [&berlin, &paris, &oslo] {
+        wait_for("both loads", PATIENCE, || {
+            (loads(node) == [json!(12), json!(30)]).then_some(())
+        });
+    }
+    paris.put("/api/v1/mailboxes/300", r#"{"new":1,"old":0}"#);
     for name in ["berlin", "paris", "oslo"] {
         await_saved(&world, name, &keys);
+        await_saved(&world, name, &["300@default"]);
     }
     let lives: Vec<Value> = [&berlin, &paris, &oslo]
         .map(|node| node.get("/api/v1/status").1["incarnation"].clone())
@@ -77,6 +122,15 @@ fn after_a_power_cut_of_the_whole_mesh_its_counts_and_values_are_back() {
         (&json!("INUSE"), &json!("stale")),
         "{lights}"
     );
+    for (path, field, value) in others() {
+        let (_, shown) = paris.get(path);
+        assert_eq!(
+            (&shown[field], &shown["freshness"]),
+            (&value, &json!("stale")),
+            "{shown}"
+        );
+    }
+    assert_eq!(loads(&paris), [json!(12), json!(30)]);
     let (_, lamp) = paris.get("/api/v1/devices/PJSIP%2F100");
     assert!(
         ["stale", "gone"].contains(&lamp["freshness"].as_str().expect("text")),
@@ -101,6 +155,17 @@ fn after_a_power_cut_of_the_whole_mesh_its_counts_and_values_are_back() {
         assert_eq!(node.get("/api/v1/mailboxes/200").1["old"], 7);
         assert_eq!(node.get(LIGHTS).1["state"], "INUSE");
         node.await_field("/api/v1/devices/PJSIP%2F100", "state", "BUSY", PATIENCE);
+        for (path, field, value) in others() {
+            node.await_field(path, "freshness", "live", PATIENCE);
+            assert_eq!(node.get(path).1[field], value, "{path}");
+        }
+        assert_eq!(node.get(ALICE).1["message"], "in a meeting");
+        wait_for("both loads, live", PATIENCE, || {
+            let (_, said) = node.get(LOAD);
+            let said = said["contributions"].as_array()?;
+            let live = said.iter().filter(|one| one["freshness"] == "live").count();
+            (live == 2 && loads(node) == [json!(12), json!(30)]).then_some(())
+        });
     }
 }
 
@@ -189,6 +254,20 @@ fn a_node_whose_disk_takes_nothing_goes_on_says_so_once_and_saves_later() {
         );
         node.log().contains(complaint).then_some(())
     });
+    let warning = wait_for("warning of a node that is ready", PATIENCE, || {
+        let (status, ready) = node.get("/readyz");
+        let warning = ready["warnings"][0].as_str()?;
+        (status == 200).then(|| warning.to_owned())
+    });
+    assert!(warning.starts_with("the state cannot be saved: "));
+    let saving = node.get("/api/v1/status").1["saving"].clone();
+    assert!(saving["failures"].as_u64() >= Some(1), "{saving}");
+    assert!(
+        saving["problem"].is_string() && saving["saves"].as_u64() >= Some(1),
+        "{saving}"
+    );
+    let told = node.ask(&["status"]);
+    assert!(text(&told.stdout).contains("cannot be saved"), "{told:?}");
     // It is tried again, and fails again; users do not notice.
     for number in 300..320 {
         node.put(
@@ -208,5 +287,10 @@ fn a_node_whose_disk_takes_nothing_goes_on_says_so_once_and_saves_later() {
         node.log()
             .contains("the state is saved again")
             .then_some(())
+    });
+    wait_for("no warning", PATIENCE, || {
+        let (_, status) = node.get("/api/v1/status");
+        let over = status["saving"]["problem"].is_null();
+        (over && node.get("/readyz").1["warnings"] == json!([])).then_some(())
     });
 }

@@ -18,6 +18,12 @@ fn pair(world: &World, flags: &[&str]) -> (Node, Node) {
     let paris = world.start("paris", &[&berlin], flags);
     berlin.await_peers(1);
     paris.await_peers(1);
+    // A connection comes before the record that says what the other is called.
+    for (node, other) in [(&berlin, "paris"), (&paris, "berlin")] {
+        wait_for("the other's name", PATIENCE, || {
+            (node.get("/api/v1/peers").1[0]["node"] == other).then_some(())
+        });
+    }
     (berlin, paris)
 }
 

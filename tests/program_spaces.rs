@@ -3,7 +3,7 @@
 #[path = "support/process.rs"]
 mod process;
 
-use process::{Node, PATIENCE, World, request, text, wait_for};
+use process::{Node, PATIENCE, Stream, World, request, text, wait_for};
 use serde_json::{Value, json};
 
 fn ask(node: &Node, arguments: &[&str]) -> (Option<i32>, String) {
@@ -170,4 +170,111 @@ fn a_ping_tells_who_answers_and_who_does_not() {
         (&json!("paris"), &Value::Null)
     );
     assert!(ok(&berlin, &["ping"]).contains("silent"));
+}
+
+/// What each node says for itself: never combined, though they write one key; and not what `custom` holds.
+#[test]
+fn each_nodes_own_value_is_shown_apart_by_http_and_the_commands() {
+    let world = World::new();
+    let berlin = world.start("berlin", &[], &["--preset", "local"]);
+    let paris = world.start("paris", &[&berlin], &["--preset", "local"]);
+    paris.await_peers(1);
+    let stream = paris.stream("space=custom-per-origin&namespace=load");
+    ok(
+        &berlin,
+        &["set", "custom-per-origin", "load", "now", r#"{"calls":12}"#],
+    );
+    paris.put("/api/v1/custom-per-origin/load/now", r#"{"calls":30}"#);
+    let replica = |node: &Node| node.get("/api/v1/status").1["replica"].clone();
+    let (berlins, pariss) = (replica(&berlin), replica(&paris));
+    let of = |list: &Value, replica: &Value| {
+        let mut items = list.as_array().expect("a list").iter();
+        let found = items.find(|item| item["origin"] == *replica)?;
+        Some(found["value"]["calls"].clone())
+    };
+    wait_for("both loads", PATIENCE, || {
+        let (status, list) = paris.get("/api/v1/custom-per-origin/load?pattern=n*");
+        assert_eq!(status, 200);
+        let both = (of(&list, &berlins)?, of(&list, &pariss)?);
+        assert_eq!(both, (json!(12), json!(30)), "{list}");
+        Some(())
+    });
+    let (status, now) = paris.get("/api/v1/custom-per-origin/load/now");
+    assert_eq!(
+        (status, &now["value"]),
+        (200, &json!({"calls": 30})),
+        "its own first"
+    );
+    assert_eq!(
+        now["contributions"].as_array().map(Vec::len),
+        Some(2),
+        "{now}"
+    );
+    let (_, why) = paris.get("/api/v1/explain/custom-per-origin/load/now");
+    assert_eq!(why["rule"], "per-origin");
+    assert_eq!(
+        paris.get("/api/v1/custom/load").1,
+        json!([]),
+        "another namespace"
+    );
+    let told = stream.await_change("now", PATIENCE, |new| new["value"]["calls"] == 12);
+    assert_eq!(
+        (&told["space"], &told["origin"]),
+        (&json!("custom-per-origin"), &berlins)
+    );
+
+    let table = ok(&paris, &["custom", "--per-origin", "load"]);
+    assert!(
+        table.contains("12") && table.contains("30") && table.contains("berlin"),
+        "{table}"
+    );
+    let explained = ok(&paris, &["explain", "custom-per-origin", "load", "now"]);
+    assert!(
+        explained.contains("each server's own is shown"),
+        "{explained}"
+    );
+    ok(&paris, &["clear", "custom-per-origin", "load", "now"]);
+    let (_, now) = paris.get("/api/v1/custom-per-origin/load/now");
+    assert_eq!(
+        now["value"],
+        json!({"calls": 12}),
+        "the other's is still there"
+    );
+    let gone = stream.await_change("now", PATIENCE, Value::is_null);
+    assert_eq!(gone["origin"], pariss);
+    let (code, _) = ask(&paris, &["watch", "--space", "custom-per-origin"]);
+    assert_eq!(code, Some(2), "a namespace is needed");
+}
+
+/// Each open stream holds a watch or a subscription of the node.
+#[test]
+fn a_stream_beyond_the_limit_is_refused_with_the_reason() {
+    let world = World::new();
+    let mut command = world.command("berlin", &[]);
+    command.env("PRESENCE_MESH_LIMITS_WATCHES", "1");
+    command.env("PRESENCE_MESH_LIMITS_SUBSCRIPTIONS", "1");
+    let node = Node::spawn("berlin", command, &world.path("berlin.log"));
+    let refused = |path: &str, detail: &str| {
+        let (status, problem) = node.get(path);
+        assert_eq!((status, &problem["status"]), (503, &json!(503)), "{path}");
+        assert_eq!(problem["title"], "Service Unavailable");
+        assert_eq!(problem["detail"], detail, "{path}");
+    };
+    let lamps = node.stream("space=device");
+    let events = Stream::open(node.http, "/api/v1/events?kind=call.*");
+    let watches = "this node already has 1 watches, its limit";
+    refused("/api/v1/stream?space=mailbox", watches);
+    refused("/api/v1/panel", watches);
+    let subscriptions = "this node already has 1 subscriptions, its limit";
+    refused("/api/v1/events", subscriptions);
+    node.put("/api/v1/mailboxes/100", r#"{"new":1,"old":0}"#);
+
+    drop((lamps, events));
+    // The node notices in a moment that its readers have gone.
+    wait_for("room again", PATIENCE, || {
+        let http = node.http;
+        let open = move || Stream::open(http, "/api/v1/stream?space=mailbox");
+        let stream = std::panic::catch_unwind(open).ok()?;
+        (stream.next(PATIENCE).0 == "snapshot").then_some(())
+    });
 }

@@ -103,7 +103,8 @@ fn a_watcher_of_a_namespace_hears_of_nothing_else() {
     let mut world = World::new(1, 3);
     let watch = world
         .replica_mut(0)
-        .watch(scope(SpaceId::CUSTOM, "a"), Pattern::any(), false);
+        .watch(scope(SpaceId::CUSTOM, "a"), Pattern::any(), false)
+        .expect("there is room");
     assert_eq!(changes(&mut world, 0, watch), [""; 0]);
     for key in [custom("b", "1"), custom("a", "1"), apart("a", "1")] {
         world
@@ -202,7 +203,8 @@ fn changes_of_each_origins_own_add_up_to_the_list() {
     world.run_for(500);
     let watch = world
         .replica_mut(2)
-        .watch(SpaceId::CUSTOM_PER_ORIGIN, Pattern::any(), false);
+        .watch(SpaceId::CUSTOM_PER_ORIGIN, Pattern::any(), false)
+        .expect("there is room");
     let mut known = Sides::new();
     for round in 0..60 {
         let node = usize::try_from(world.draw() % 2).expect("small");
@@ -307,7 +309,8 @@ fn the_last_value_before_a_withdrawal_is_seen_elsewhere() {
         world.run_for(2_500);
         let watch = world
             .replica_mut(1)
-            .watch(scope(SpaceId::CUSTOM, "a"), Pattern::any(), false);
+            .watch(scope(SpaceId::CUSTOM, "a"), Pattern::any(), false)
+            .expect("there is room");
         assert_eq!(changes(&mut world, 1, watch), [""; 0]);
         let values = [Some(json("1")), None, Some(json("2")), None];
         let writes = values.map(|value| (custom("a", "1"), value));
@@ -405,7 +408,8 @@ fn very_many_keys_turn_in_one_step_and_are_told_in_slices() {
     world.run_for(2_000);
     let watch = world
         .replica_mut(1)
-        .watch(SpaceId::DEVICES, Pattern::any(), false);
+        .watch(SpaceId::DEVICES, Pattern::any(), false)
+        .expect("there is room");
     let now = world.now(1);
     let first = world.replica_mut(1).poll_watch(watch, now);
     assert!(matches!(first, Some(Watched::Snapshot(all)) if all.len() == KEYS));

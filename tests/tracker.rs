@@ -188,7 +188,7 @@ fn the_list_always_equals_the_sum_of_the_changes() {
         world.run_for(1_000);
         let watches = spaces.map(|space| {
             let watch = world.replica_mut(0).watch(space, Pattern::any(), false);
-            (space, watch)
+            (space, watch.expect("there is room"))
         });
         let mut known = Listed::new();
         for step in 0..150 {

@@ -72,6 +72,22 @@ async fn one_servers_lamps_and_counts_are_right_on_the_other_whoever_dies() {
         .await;
     oslo.await_field("/api/v1/devices/PJSIP%2F100", "state", "INUSE", PATIENCE);
 
+    // Why it is lit, and what each PBX was told of it: its own lamp is none of our business.
+    let explained = |site: &Site| {
+        let (status, body) = site.node.get("/api/v1/explain/device/PJSIP%2F100");
+        assert_eq!(status, 200, "{body}");
+        body["pbx"].clone()
+    };
+    process::wait_for("paris' PBX is known to have taken it", PATIENCE, || {
+        let told = &explained(&paris)[0];
+        let of_berlin = told["eid"] == "02:00:00:00:00:0a" && told["state"] == "INUSE";
+        (of_berlin && told["pending"] == false).then_some(())
+    });
+    assert_eq!(explained(&berlin), serde_json::json!([]));
+    let text = paris.node.ask(&["explain", "mailbox", "100"]);
+    let text = process::text(&text.stdout);
+    assert!(text.contains("the PBX was told"), "{text}");
+
     // Berlin's node dies.
     berlin.node.kill();
     oslo.await_field(

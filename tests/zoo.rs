@@ -11,7 +11,7 @@ use presence_mesh::proto::{Config, Input, Now, Output, Replica, Write};
 use presence_mesh::sim::{self, Chance, Disk, Draws, Latency, Purpose, Scenario, Verb, Verdict};
 use presence_mesh::wire::{Frame, MeshId};
 use presence_mesh::zoo::{Fault, plant};
-use presence_mesh::{Identity, Limits, Merge, MeshKey, Preset, Timing};
+use presence_mesh::{Identity, Limits, Merge, MeshKey, Preset};
 
 /// Within so many seeds a fault must be caught.
 const SEEDS: u64 = 1_000;
@@ -204,12 +204,10 @@ fn crash(node: usize, disk: Disk) -> Verb {
 /// Many keys for few writes, half of which withdraw: what is withdrawn stays so until it is collected. That takes
 /// more than a minute, so beats are rare.
 fn sparse(scenario: &mut Scenario, keys: usize) {
-    scenario.timing = Timing {
-        beat: Duration::from_secs(4),
-        stale_after: Duration::from_secs(12),
-        gone_after: Duration::from_secs(30),
-        ..Preset::Lan.timing()
-    };
+    scenario.timing = Preset::Lan.timing();
+    scenario.timing.beat = Duration::from_secs(4);
+    scenario.timing.stale_after = Duration::from_secs(12);
+    scenario.timing.gone_after = Duration::from_secs(30);
     scenario.workload.shared_keys = 0;
     scenario.workload.keys = keys;
     scenario.workload.every_us = Some(4 * SECOND);

@@ -13,6 +13,22 @@ use super::park;
 ///
 /// Dropping it unsubscribes. What happens to one who does not take the items in time is said at the stream it
 /// is made of.
+///
+/// ```
+/// use presence_mesh::{DeviceState, Watch, blocking};
+/// use std::time::Duration;
+/// # use presence_mesh::MeshKey;
+/// # let mesh = blocking::Mesh::start(blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false))?;
+/// let mut lamps = mesh.devices().watch("*")?;
+/// assert_eq!(lamps.next(), Some(Watch::Snapshot(Vec::new())));
+/// assert_eq!(lamps.next_timeout(Duration::ZERO), Err(blocking::TimedOut));
+/// for state in [DeviceState::Ringing, DeviceState::InUse] {
+///     mesh.devices().set("PJSIP/100", state)?;
+/// }
+/// assert!(lamps.try_next().is_some());
+/// assert_eq!(lamps.try_iter().count(), 1, "what is there, without waiting for more");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "it does nothing unless items are taken"]
 pub struct Follow<S> {
@@ -20,6 +36,10 @@ pub struct Follow<S> {
 }
 
 /// Nothing came in time. Nothing is lost: what comes later is given by the next call.
+///
+/// ```
+/// assert_eq!(presence_mesh::blocking::TimedOut.to_string(), "nothing came in time");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("nothing came in time")]
 pub struct TimedOut;
@@ -66,6 +86,15 @@ impl<S: Stream + Unpin> Iterator for Follow<S> {
 }
 
 /// See [`Follow::try_iter`].
+///
+/// ```
+/// use presence_mesh::blocking;
+/// # use presence_mesh::MeshKey;
+/// # let mesh = blocking::Mesh::start(blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false))?;
+/// let mut lamps = mesh.devices().watch("*")?;
+/// assert_eq!(lamps.try_iter().count(), 1, "the snapshot");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct TryIter<'a, S> {
     follow: &'a mut Follow<S>,

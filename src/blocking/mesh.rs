@@ -10,20 +10,61 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use super::events::Events;
+use super::follow::Follow;
 use super::park;
 use super::space::Space;
 use crate::config::MeshBuilder;
 use crate::error::{SetAttributeError, StartError};
-use crate::mesh::{Peer, Status};
+use crate::mesh::{Peer, Pong, Status};
 use crate::model::{DeviceState, KeyError, MessageCounts, Presence, ReplicaId};
 use crate::space::StateValue;
 use crate::wire::Digest;
+
+/// Tells what becomes of the other nodes; see [`crate::PeerWatcher`].
+///
+/// An iterator whose `next` waits; also [`next_timeout`](Follow::next_timeout),
+/// [`try_next`](Follow::try_next) and [`try_iter`](Follow::try_iter).
+///
+/// ```
+/// # use presence_mesh::{MeshKey, blocking::{Mesh, PeerWatcher}};
+/// # let mesh = Mesh::start(Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false))?;
+/// let mut peers: PeerWatcher = mesh.watch_peers();
+/// assert!(peers.try_next().is_none(), "nobody else is there");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub type PeerWatcher = Follow<crate::PeerWatcher>;
 
 /// A node of a mesh, for programs without tokio.
 ///
 /// Cheap to clone; all clones are the same node. When the last one is dropped without [`Mesh::leave`], the
 /// node ends and the others find out by its silence.
+///
+/// ```
+/// use presence_mesh::blocking::Mesh;
+/// use presence_mesh::{DeviceState, Event, MeshKey, MessageCounts, Presence, PresenceStatus, ReplicaId};
+/// use std::time::Duration;
+///
+/// let builder = Mesh::builder("acme").node("berlin").key(MeshKey::from_bytes([7; 32])).mdns(false);
+/// let mesh = Mesh::start(builder)?;
+/// mesh.devices().set("PJSIP/100", DeviceState::InUse)?;
+/// mesh.mailboxes().set("100", MessageCounts::new(3, 1))?;
+/// mesh.presence().set("alice", Presence::new(PresenceStatus::Dnd))?;
+/// mesh.custom::<u32>("queues")?.set("sales", 3)?;
+/// mesh.custom_per_origin::<u32>("load")?.set("now", 12)?;
+/// mesh.set_attribute("floor", Some("3"))?;
+/// mesh.events().publish(Event::new("call.parked").with("slot", 701))?;
+/// println!("{} at {:?}, {}", mesh.id(), mesh.addresses(), mesh.digest());
+/// assert_eq!(mesh.status().peers_connected, mesh.peers().len());
+/// if !mesh.ready(Duration::ZERO) {
+///     println!("what others know may be missing still");
+/// }
+/// mesh.ban(ReplicaId::from_public_key([9; 32]));
+/// assert!(mesh.handle().counters().local_writes >= 5);
+/// mesh.leave();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
+#[must_use = "the node ends with its last handle"]
 pub struct Mesh {
     // Dropped before the thread that it runs on.
     mesh: crate::Mesh,
@@ -129,6 +170,34 @@ impl Mesh {
         self.mesh.peers()
     }
 
+    /// Asks every node to answer, and waits for that, 2 s at most; see [`crate::Mesh::ping`].
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking::Mesh};
+    /// # let mesh = Mesh::start(Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false))?;
+    /// for pong in mesh.ping() {
+    ///     println!("{}: {:?}", pong.node, pong.rtt);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn ping(&self) -> Vec<Pong> {
+        self.wait(self.mesh.ping())
+    }
+
+    /// Tells who comes, falls silent, returns and goes: first of everyone who is there now; see
+    /// [`crate::Mesh::watch_peers`].
+    ///
+    /// ```no_run
+    /// # fn example(mesh: presence_mesh::blocking::Mesh) {
+    /// for change in mesh.watch_peers() { // ends when this node leaves
+    ///     println!("{change:?}");
+    /// }
+    /// # }
+    /// ```
+    pub fn watch_peers(&self) -> PeerWatcher {
+        Follow::new(self.mesh.watch_peers())
+    }
+
     /// Sets (`Some`) or removes (`None`) a fact about this node that all others see in [`Mesh::peers`].
     ///
     /// # Errors
@@ -163,6 +232,35 @@ impl Mesh {
     /// connections are closed; calling it again returns at once. Writes are refused afterwards.
     pub fn leave(&self) {
         self.wait(self.mesh.leave());
+    }
+
+    /// Waits until everything this node has written and learnt is on disk; see [`crate::Mesh::flush`].
+    ///
+    /// # Errors
+    /// As [`crate::Mesh::flush`].
+    ///
+    /// ```no_run
+    /// # fn example(mesh: presence_mesh::blocking::Mesh) -> Result<(), presence_mesh::SaveError> {
+    /// mesh.flush()?; // on disk, synced
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "persist")]
+    pub fn flush(&self) -> Result<(), crate::SaveError> {
+        self.wait(self.mesh.flush())
+    }
+
+    /// How saving is going; `None` when the node keeps nothing.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking::Mesh};
+    /// # let mesh = Mesh::start(Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false))?;
+    /// assert_eq!(mesh.save_status(), None, "it was built without `persist`");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "persist")]
+    pub fn save_status(&self) -> Option<crate::SaveStatus> {
+        self.mesh.save_status()
     }
 
     /// The node's asynchronous handle, for what this one lacks. Its futures need no runtime of the caller's.

@@ -2,16 +2,51 @@
 
 use super::follow::Follow;
 use crate::model::{Pattern, Source};
-use crate::proto::{Contribution, Explanation, Shown, WriteError};
+use crate::proto::{Contribution, Explanation, FollowError, Shown, WriteError};
 use crate::space::{StateValue, Tracked};
 
 /// Follows changes of a space: first a snapshot, then every change; see [`crate::Watcher`].
 ///
 /// An iterator whose `next` waits; also [`next_timeout`](Follow::next_timeout),
 /// [`try_next`](Follow::try_next) and [`try_iter`](Follow::try_iter).
+///
+/// ```
+/// use presence_mesh::{DeviceState, Watch, blocking};
+/// # use presence_mesh::MeshKey;
+/// # let mesh = blocking::Mesh::start(blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false))?;
+/// let mut lamps: blocking::Watcher<DeviceState> = mesh.devices().watch("PJSIP/*")?;
+/// assert!(matches!(lamps.next(), Some(Watch::Snapshot(_))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type Watcher<T> = Follow<crate::Watcher<T>>;
 
 /// All keys of one kind; see [`crate::Space`]. Only taking items of its watchers waits.
+///
+/// ```
+/// use presence_mesh::{DeviceState, Source, blocking};
+/// # use presence_mesh::MeshKey;
+/// # let mesh = blocking::Mesh::start(blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false))?;
+/// let devices: blocking::Space<DeviceState> = mesh.devices();
+/// devices.set("PJSIP/100", DeviceState::InUse)?;
+/// devices.set_many([("PJSIP/101", DeviceState::Ringing), ("PJSIP/102", DeviceState::Busy)])?;
+/// assert_eq!(devices.get("PJSIP/100").map(|lamp| lamp.value), Some(DeviceState::InUse));
+/// assert_eq!((devices.count(), devices.list(&"*101".into()).len(), devices.own().len()), (3, 1, 3));
+/// assert_eq!(devices.contributions("PJSIP/100").len(), 1);
+/// println!("{}", devices.explain("PJSIP/100").expect("it was just set").rule);
+/// assert!(devices.clear("PJSIP/102")?);
+///
+/// let call = devices.track("PJSIP/103", DeviceState::Ringing)?;
+/// drop(call); // hung up: withdrawn
+///
+/// let door = devices.clone().with_source(Source(64)); // an adapter of your own
+/// door.restate("door", DeviceState::NotInUse)?;
+/// door.replace_all([("door", DeviceState::InUse)])?;
+///
+/// let mut lamps = devices.watch("PJSIP/*")?;
+/// let mut all = devices.watch_contributions("PJSIP/*")?;
+/// assert!(lamps.next().is_some() && all.next().is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Space<T> {
     space: crate::Space<T>,
@@ -113,13 +148,22 @@ impl<T: StateValue> Space<T> {
     }
 
     /// As [`crate::Space::watch`].
-    pub fn watch(&self, pattern: impl Into<Pattern>) -> Watcher<T> {
-        Follow::new(self.space.watch(pattern))
+    ///
+    /// # Errors
+    /// See [`FollowError`].
+    pub fn watch(&self, pattern: impl Into<Pattern>) -> Result<Watcher<T>, FollowError> {
+        self.space.watch(pattern).map(Follow::new)
     }
 
     /// As [`crate::Space::watch_contributions`].
-    pub fn watch_contributions(&self, pattern: impl Into<Pattern>) -> Watcher<T> {
-        Follow::new(self.space.watch_contributions(pattern))
+    ///
+    /// # Errors
+    /// See [`FollowError`].
+    pub fn watch_contributions(
+        &self,
+        pattern: impl Into<Pattern>,
+    ) -> Result<Watcher<T>, FollowError> {
+        self.space.watch_contributions(pattern).map(Follow::new)
     }
 }
 

@@ -75,21 +75,42 @@ pub use withdraw::{Withdrawal, withdraw_from_ledger};
 use clock::Clock;
 use desired::{Filter, Roster};
 use digest::Credentials;
-use ledger::{Ledger, Telling};
+use ledger::{Ledger, Slot, Telling};
 use link::{Link, LinkShared};
 use pbx::{Dump, Memory, Pulse};
 use publisher::Target;
 use reconcile::Reconciler;
 use speaker::{Speaker, SpeakerParts};
-use worker::{Published, Worker};
+use worker::{Published, Watched, Worker};
 
-use crate::{DeviceState, Mesh, Source};
+use crate::{DeviceState, MailboxName, Mesh, MessageCounts, Source};
 
 /// A running bridge between a mesh and one Asterisk.
 ///
 /// End it with [`Asterisk::shutdown`], which takes back what the PBX was told. Dropped without that it ends as
 /// in a crash: the lamps stay as they are until the next start, which finds them in the ledger.
+///
+/// ```no_run
+/// # async fn example(mesh: presence_mesh::Mesh) -> Result<(), presence_mesh::bridge::asterisk::AsteriskError> {
+/// use presence_mesh::bridge::asterisk::{Asterisk, AsteriskConfig};
+/// let listen = ([127, 0, 0, 1], 5099).into();
+/// let config = AsteriskConfig::new(listen, "sip:mesh@127.0.0.1:5060", "/var/lib/presence-mesh/asterisk.ledger");
+/// let bridge = Asterisk::start(mesh, config).await?;
+/// println!("the PBX publishes to {}", bridge.listen());
+/// bridge.ready().await;
+/// assert!(bridge.is_ready());
+/// let status = bridge.status();
+/// println!("{:?}, {} slots told, {} waiting", status.standing, status.told, status.waiting);
+/// for told in bridge.told("PJSIP/100") {
+///     println!("it was told that {} says {}", told.eid, told.value);
+/// }
+/// let left = bridge.shutdown().await;
+/// println!("{left} slots could not be taken back");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
+#[must_use = "dropped without a shutdown, what the PBX was told stays until the next start"]
 pub struct Asterisk {
     listen: SocketAddr,
     monitor: AsteriskMonitor,
@@ -98,6 +119,13 @@ pub struct Asterisk {
 }
 
 /// Looks at a bridge. Cheap to clone; when the bridge has ended, shows it as it was last.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::AsteriskMonitor;
+/// fn line(monitor: &AsteriskMonitor, device: &str) -> String {
+///     format!("{} slots wait, {device} told {} times", monitor.status().waiting, monitor.told(device).len())
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct AsteriskMonitor {
     published: watch::Receiver<Published>,
@@ -106,6 +134,13 @@ pub struct AsteriskMonitor {
 }
 
 /// How the bridge is doing.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::{AsteriskStatus, PbxStanding};
+/// fn healthy(status: &AsteriskStatus) -> bool {
+///     status.standing == Some(PbxStanding::Up) && status.ready && status.last_refusal.is_none()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AsteriskStatus {
@@ -135,22 +170,31 @@ pub struct AsteriskStatus {
     pub last_refusal: Option<String>,
 }
 
-/// What the PBX was told of a device under one EID.
+/// What the PBX was told under one EID: a device's state ([`DeviceState`]), or a mailbox's counts
+/// ([`MessageCounts`]).
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::Told;
+/// fn line<T: std::fmt::Debug>(told: &Told<T>) -> String {
+///     format!("{} {:?}{}", told.eid, told.value, if told.pending { ", to be told anew" } else { "" })
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Told {
-    /// Whose state it is.
+pub struct Told<T> {
+    /// Whose it is.
     pub eid: Eid,
-    /// The state.
-    pub state: DeviceState,
-    /// When the PBX took it.
+    /// What it was told.
+    pub value: T,
+    /// When the PBX took it; what an earlier run of this node told it: when that was sent.
     pub at: SystemTime,
     /// Something else is to be told, or the PBX may have forgotten it.
     pub pending: bool,
 }
 
 impl Asterisk {
-    /// Starts the bridge. Binds and opens the ledger; never waits for the PBX.
+    /// Starts the bridge. Binds and opens the ledger; never waits for the PBX. Cancel safe: dropped half-way,
+    /// nothing is started.
     ///
     /// # Errors
     /// See [`AsteriskError`]; nothing is changed then.
@@ -163,6 +207,10 @@ impl Asterisk {
             clock,
             seed,
         } = prepare(&config, config.listen).await?;
+        let watched = Watched {
+            devices: mesh.devices().watch_contributions("*")?,
+            mailboxes: mesh.mailboxes().watch_contributions("*")?,
+        };
         let own = mesh.id();
         let endpoints: BTreeSet<String> = [target.user.clone(), config.username.clone()].into();
         let timing = config.timing;
@@ -217,7 +265,7 @@ impl Asterisk {
             published,
         };
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(worker.run(statements, stopped));
+        let task = tokio::spawn(worker.run(watched, statements, stopped));
         let stop = Mutex::new(Some(stop));
         Ok(Self {
             listen,
@@ -260,11 +308,18 @@ impl Asterisk {
     }
 
     /// What the PBX was told of a device, by EID, and when.
-    pub fn told(&self, device: &str) -> Vec<Told> {
+    pub fn told(&self, device: &str) -> Vec<Told<DeviceState>> {
         self.monitor.told(device)
     }
 
     /// For whom only wants to look.
+    ///
+    /// ```
+    /// use presence_mesh::bridge::asterisk::{Asterisk, AsteriskMonitor};
+    /// fn for_a_page(bridge: &Asterisk) -> AsteriskMonitor {
+    ///     bridge.monitor() // goes wherever the page does; the bridge stays here
+    /// }
+    /// ```
     pub fn monitor(&self) -> AsteriskMonitor {
         self.monitor.clone()
     }
@@ -314,22 +369,39 @@ impl AsteriskMonitor {
     }
 
     /// What the PBX was told of a device, by EID, and when.
-    pub fn told(&self, device: &str) -> Vec<Told> {
-        let rows = self
+    pub fn told(&self, device: &str) -> Vec<Told<DeviceState>> {
+        let reconciler = self
             .reconciler
             .lock()
-            .expect("no holder of this lock panics")
-            .told(device);
-        let told = rows.into_iter().filter_map(|(eid, row)| match row.telling {
-            Telling::State(state) => Some(Told {
-                eid,
-                state,
-                at: row.at,
-                pending: row.pending,
-            }),
+            .expect("no holder of this lock panics");
+        let told = reconciler.told(device).into_iter();
+        told.filter_map(|(eid, row)| match row.telling {
+            Telling::State(state) => Some(row.told(eid, state)),
             Telling::Counts(..) => None,
-        });
-        told.collect()
+        })
+        .collect()
+    }
+
+    /// What the PBX was told of a mailbox, under whose EID, and when.
+    ///
+    /// ```
+    /// use presence_mesh::{KeyError, MessageCounts, bridge::asterisk::AsteriskMonitor};
+    /// fn told(monitor: &AsteriskMonitor) -> Result<Option<MessageCounts>, KeyError> {
+    ///     let told = monitor.told_mailbox(&"100@default".parse()?);
+    ///     Ok(told.map(|told| told.value))
+    /// }
+    /// ```
+    pub fn told_mailbox(&self, mailbox: &MailboxName) -> Option<Told<MessageCounts>> {
+        let slot = Slot::Mailbox(mailbox.as_str().to_owned());
+        let reconciler = self
+            .reconciler
+            .lock()
+            .expect("no holder of this lock panics");
+        let row = reconciler.told_of(&slot)?;
+        match row.telling {
+            Telling::Counts(counts, eid) => Some(row.told(eid, counts)),
+            Telling::State(_) => None,
+        }
     }
 }
 

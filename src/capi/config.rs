@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::result::{Failure, PMESH_BAD_ARGUMENT, guard, pmesh_result};
 use super::text::{Out, reference, text};
-use crate::{Merge, MeshBuilder, MeshKey, Preset, blocking};
+use crate::{MeshBuilder, MeshKey, UnknownWord, blocking};
 
 /// Describes a node: made by pmesh_config_new, used by pmesh_start, freed by pmesh_config_free.
 #[derive(Debug)]
@@ -74,6 +74,7 @@ fn set(builder: MeshBuilder, name: &str, value: &str) -> Result<MeshBuilder, Fai
         let text = format!("{name} is {value:?}, it must be {words}");
         Failure::new(PMESH_BAD_ARGUMENT, text)
     };
+    let unknown = |error: UnknownWord| Failure::new(PMESH_BAD_ARGUMENT, format!("{name} {error}"));
     let switch = || match value {
         "on" => Ok(true),
         "off" => Ok(false),
@@ -91,17 +92,8 @@ fn set(builder: MeshBuilder, name: &str, value: &str) -> Result<MeshBuilder, Fai
         "join" => builder.join([value]).map_err(|error| refused(&error))?,
         "mdns" => builder.mdns(switch()?),
         "kad" => builder.kad(switch()?),
-        "preset" => builder.preset(match value {
-            "lan" => Preset::Lan,
-            "wan" => Preset::Wan,
-            "local" => Preset::Local,
-            _ => return Err(other("lan, wan or local")),
-        }),
-        "mailboxes" => builder.mailboxes(match value {
-            "latest" => Merge::Latest,
-            "sum" => Merge::Sum,
-            _ => return Err(other("latest or sum")),
-        }),
+        "preset" => builder.preset(value.parse().map_err(unknown)?),
+        "mailboxes" => builder.mailboxes(value.parse().map_err(unknown)?),
         "remember_ms" => {
             let span = value.parse().map_err(|_| other("a number of ms"))?;
             builder.remember(Duration::from_millis(span))

@@ -4,6 +4,7 @@ use std::ffi::c_char;
 use std::ptr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::taken::Apart;
 use super::text::Texts;
 use crate::{DeviceState, Freshness, MessageCounts, Presence, Shown};
 
@@ -57,7 +58,7 @@ pub struct pmesh_counts {
     pub urgent_old: u32,
 }
 
-/// A value: the field of its space is set, all others are 0 or NULL.
+/// A value: the field of its space is set, in what is given out all others are 0 or NULL.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct pmesh_value {
@@ -101,6 +102,8 @@ pub struct pmesh_contribution {
 pub struct pmesh_entry {
     /// The key.
     pub key: *const c_char,
+    /// Of `custom-per-origin/`: the replica id of the node whose own value this is; else NULL.
+    pub origin: *const c_char,
     /// The value, as all contributions together make it.
     pub value: pmesh_value,
     /// How far it may be trusted.
@@ -168,6 +171,12 @@ impl ToValue for Presence {
     }
 }
 
+impl ToValue for Apart {
+    fn to_value(&self, texts: &mut Texts) -> pmesh_value {
+        self.0.to_value(texts)
+    }
+}
+
 impl ToValue for serde_json::Value {
     fn to_value(&self, texts: &mut Texts) -> pmesh_value {
         pmesh_value {
@@ -205,6 +214,9 @@ impl Storage {
             .collect();
         let entry = pmesh_entry {
             key: texts.keep(&shown.key),
+            origin: shown
+                .origin
+                .map_or(ptr::null(), |origin| texts.keep(&origin.to_string())),
             value: shown.value.to_value(texts),
             freshness: shown.freshness.into(),
             age_ms: ms(shown.age),

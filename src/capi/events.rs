@@ -122,6 +122,6 @@ unsafe fn items(
     }
     let refused = |error| Failure::of(PMESH_BAD_ARGUMENT, &error);
     filter.check().map_err(refused)?;
-    let events = mesh.mesh.handle().events().subscribe(filter);
+    let events = mesh.mesh.handle().events().subscribe(filter)?;
     Ok(Box::pin(events.map(Taken::Event)))
 }

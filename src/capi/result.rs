@@ -7,7 +7,7 @@ use std::ffi::{CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::text::c_string;
-use crate::{KeyError, PublishError, WriteError};
+use crate::{FollowError, KeyError, PublishError, WriteError};
 
 /// How a call ended.
 #[repr(C)]
@@ -29,7 +29,8 @@ pub enum pmesh_result {
     PMESH_NOT_STARTED = 5,
     /// The write was refused; nothing was changed.
     PMESH_REFUSED = 6,
-    /// The operating system refused a resource: a thread, a file descriptor.
+    /// The operating system refused a resource: a thread, a file descriptor; or the node has as many watches or
+    /// subscriptions as it may.
     PMESH_NO_RESOURCE = 7,
     /// A fault of the library's own. What the call was to do may be half done.
     PMESH_PANIC = 8,
@@ -81,6 +82,12 @@ impl From<PublishError> for Failure {
             _ => PMESH_REFUSED,
         };
         Self::of(code, &error)
+    }
+}
+
+impl From<FollowError> for Failure {
+    fn from(error: FollowError) -> Self {
+        Self::of(PMESH_NO_RESOURCE, &error)
     }
 }
 

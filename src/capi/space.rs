@@ -5,10 +5,11 @@ use std::ffi::c_char;
 use super::answer::pmesh_answer;
 use super::entry::pmesh_counts;
 use super::mesh::pmesh_mesh;
-use super::result::{Failure, PMESH_BAD_ARGUMENT, PMESH_NOT_FOUND, guard, pmesh_result};
-use super::taken::SpaceName;
+use super::result::{Failure, PMESH_NOT_FOUND, guard, pmesh_result};
+use super::taken::{Apart, SpaceName};
 use super::text::{Out, reference, text};
-use crate::{DeviceState, MessageCounts, Pattern, Presence, PresenceStatus};
+use super::value::{self, device_state, presence};
+use crate::Pattern;
 
 /// Says what this node knows of the device `key`: `state` is one of pmesh_device_state. Local and instant;
 /// never fails because the network is down. Setting an equal value again sends nothing.
@@ -24,11 +25,7 @@ pub unsafe extern "C" fn pmesh_set_device(
     guard(|| {
         // SAFETY: as asked of the caller.
         let (mesh, key) = unsafe { (reference("mesh", mesh)?, text("key", key)?) };
-        let known = u8::try_from(state).ok().and_then(DeviceState::from_number);
-        let state = known.ok_or_else(|| {
-            Failure::new(PMESH_BAD_ARGUMENT, format!("{state} is no device state"))
-        })?;
-        Ok(mesh.mesh.devices().set(key, state)?)
+        Ok(mesh.mesh.devices().set(key, device_state(state)?)?)
     })
 }
 
@@ -47,13 +44,7 @@ pub unsafe extern "C" fn pmesh_set_mailbox(
         let (mesh, key) = unsafe { (reference("mesh", mesh)?, text("key", key)?) };
         // SAFETY: as asked of the caller.
         let counts = unsafe { reference("counts", counts) }?;
-        let counts = MessageCounts {
-            new: counts.new_messages,
-            old: counts.old_messages,
-            urgent_new: counts.urgent_new,
-            urgent_old: counts.urgent_old,
-        };
-        Ok(mesh.mesh.mailboxes().set(key, counts)?)
+        Ok(mesh.mesh.mailboxes().set(key, (*counts).into())?)
     })
 }
 
@@ -74,18 +65,7 @@ pub unsafe extern "C" fn pmesh_set_presence(
         // SAFETY: as asked of the caller.
         let (mesh, key) = unsafe { (reference("mesh", mesh)?, text("key", key)?) };
         // SAFETY: as asked of the caller.
-        let status: PresenceStatus = unsafe { text("status", status) }?
-            .parse()
-            .map_err(|error| Failure::of(PMESH_BAD_ARGUMENT, &error))?;
-        let mut presence = Presence::new(status);
-        if !subtype.is_null() {
-            // SAFETY: as asked of the caller.
-            presence = presence.with_subtype(unsafe { text("subtype", subtype) }?);
-        }
-        if !message.is_null() {
-            // SAFETY: as asked of the caller.
-            presence = presence.with_message(unsafe { text("message", message) }?);
-        }
+        let presence = unsafe { presence(status, subtype, message) }?;
         Ok(mesh.mesh.presence().set(key, presence)?)
     })
 }
@@ -106,9 +86,30 @@ pub unsafe extern "C" fn pmesh_set_custom(
         let (mesh, key) = unsafe { (reference("mesh", mesh)?, text("key", key)?) };
         // SAFETY: as asked of the caller.
         let (name_space, json) = unsafe { (text("namespace", name_space)?, text("json", json)?) };
-        let value: serde_json::Value =
-            serde_json::from_str(json).map_err(|error| Failure::of(PMESH_BAD_ARGUMENT, &error))?;
+        let value = value::json(json)?;
         Ok(mesh.mesh.custom(name_space)?.set(key, value)?)
+    })
+}
+
+/// Says a value of one's own, of a key of which each node has its own and none is ever combined with another's:
+/// the load of each server, say. The same namespace in pmesh_set_custom is another one.
+///
+/// # Safety
+/// As pmesh_set_custom.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pmesh_set_custom_per_origin(
+    mesh: *const pmesh_mesh,
+    name_space: *const c_char,
+    key: *const c_char,
+    json: *const c_char,
+) -> pmesh_result {
+    guard(|| {
+        // SAFETY: as asked of the caller.
+        let (mesh, key) = unsafe { (reference("mesh", mesh)?, text("key", key)?) };
+        // SAFETY: as asked of the caller.
+        let (name_space, json) = unsafe { (text("namespace", name_space)?, text("json", json)?) };
+        let value = Apart(value::json(json)?);
+        Ok(mesh.mesh.custom_per_origin(name_space)?.set(key, value)?)
     })
 }
 
@@ -133,7 +134,8 @@ pub unsafe extern "C" fn pmesh_clear(
 }
 
 /// What is known of `key`: an answer of kind PMESH_ENTRIES with one entry, or PMESH_NOT_FOUND.
-/// `space` is `device`, `mailbox`, `presence`, or `custom/` and a namespace.
+/// `space` is `device`, `mailbox`, `presence`, or `custom/` or `custom-per-origin/` and a namespace. Of the last the
+/// entry is this node's own, or without one the first of the others', with the contributions of all.
 ///
 /// # Safety
 /// `mesh`: a node. `space`, `key`: texts. `out`: where to put the answer, which pmesh_answer_free frees.
@@ -160,7 +162,7 @@ pub unsafe extern "C" fn pmesh_get(
 }
 
 /// All keys of `space` that match `pattern` (`*` any run of characters, `?` one), ordered by key: an answer of
-/// kind PMESH_ENTRIES.
+/// kind PMESH_ENTRIES. Of `custom-per-origin/` there is an entry for each node that says something of a key.
 ///
 /// # Safety
 /// `mesh`: a node. `space`, `pattern`: texts. `out`: where to put the answer, which pmesh_answer_free frees.

@@ -7,6 +7,7 @@ use futures::{Stream, StreamExt as _};
 use super::answer::Answer;
 use super::entry::ToValue;
 use super::result::{Failure, PMESH_BAD_ARGUMENT};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -22,7 +23,15 @@ pub(super) enum SpaceName {
     Presence,
     /// With its namespace.
     Custom(String),
+    /// With its namespace.
+    CustomPerOrigin(String),
 }
+
+/// A custom value of a space where each node's is shown apart: another type, so that one is not taken for the
+/// other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Apart(pub(super) Value);
 
 impl SpaceName {
     pub(super) fn parse(text: &str) -> Result<Self, Failure> {
@@ -30,11 +39,15 @@ impl SpaceName {
             "device" => Ok(Self::Device),
             "mailbox" => Ok(Self::Mailbox),
             "presence" => Ok(Self::Presence),
-            _ => match text.strip_prefix("custom/") {
-                Some(namespace) => Ok(Self::Custom(namespace.into())),
-                None => {
+            _ => match text.split_once('/') {
+                Some(("custom", namespace)) => Ok(Self::Custom(namespace.into())),
+                Some(("custom-per-origin", namespace)) => {
+                    Ok(Self::CustomPerOrigin(namespace.into()))
+                }
+                _ => {
                     let text = format!(
-                        "the space is {text:?}, it must be device, mailbox, presence or custom/NAMESPACE"
+                        "the space is {text:?}, it must be device, mailbox, presence, custom/NAMESPACE or \
+                         custom-per-origin/NAMESPACE"
                     );
                     Err(Failure::new(PMESH_BAD_ARGUMENT, text))
                 }
@@ -49,6 +62,11 @@ impl SpaceName {
             Self::Mailbox => mesh.mailboxes().get(key).map(entry),
             Self::Presence => mesh.presence().get(key).map(entry),
             Self::Custom(namespace) => mesh.custom::<Value>(namespace)?.get(key).map(entry),
+            Self::CustomPerOrigin(namespace) => {
+                // What all nodes say of it, not this one alone.
+                let space = mesh.custom_per_origin::<Apart>(namespace)?;
+                space.explain(key).map(|told| entry(told.shown))
+            }
         })
     }
 
@@ -64,6 +82,9 @@ impl SpaceName {
             Self::Custom(namespace) => {
                 Answer::entries(&mesh.custom::<Value>(namespace)?.list(pattern))
             }
+            Self::CustomPerOrigin(namespace) => {
+                Answer::entries(&mesh.custom_per_origin::<Apart>(namespace)?.list(pattern))
+            }
         })
     }
 
@@ -73,18 +94,25 @@ impl SpaceName {
             Self::Mailbox => mesh.mailboxes().clear(key),
             Self::Presence => mesh.presence().clear(key),
             Self::Custom(namespace) => mesh.custom::<Value>(namespace)?.clear(key),
+            Self::CustomPerOrigin(namespace) => {
+                mesh.custom_per_origin::<Apart>(namespace)?.clear(key)
+            }
         }
     }
 
-    pub(super) fn watch(&self, mesh: &blocking::Mesh, pattern: Pattern) -> Result<Items, KeyError> {
+    pub(super) fn watch(&self, mesh: &blocking::Mesh, pattern: Pattern) -> Result<Items, Failure> {
         let mesh = mesh.handle();
         Ok(match self {
-            Self::Device => Box::pin(mesh.devices().watch(pattern).map(Taken::Device)),
-            Self::Mailbox => Box::pin(mesh.mailboxes().watch(pattern).map(Taken::Mailbox)),
-            Self::Presence => Box::pin(mesh.presence().watch(pattern).map(Taken::Presence)),
+            Self::Device => Box::pin(mesh.devices().watch(pattern)?.map(Taken::Device)),
+            Self::Mailbox => Box::pin(mesh.mailboxes().watch(pattern)?.map(Taken::Mailbox)),
+            Self::Presence => Box::pin(mesh.presence().watch(pattern)?.map(Taken::Presence)),
             Self::Custom(namespace) => {
                 let space = mesh.custom::<Value>(namespace)?;
-                Box::pin(space.watch(pattern).map(Taken::Custom))
+                Box::pin(space.watch(pattern)?.map(Taken::Custom))
+            }
+            Self::CustomPerOrigin(namespace) => {
+                let space = mesh.custom_per_origin::<Apart>(namespace)?;
+                Box::pin(space.watch(pattern)?.map(Taken::CustomPerOrigin))
             }
         })
     }
@@ -97,6 +125,7 @@ pub(super) enum Taken {
     Mailbox(Watch<MessageCounts>),
     Presence(Watch<Presence>),
     Custom(Watch<Value>),
+    CustomPerOrigin(Watch<Apart>),
     Event(EventItem),
 }
 
@@ -110,6 +139,7 @@ impl Taken {
             Self::Mailbox(item) => watched(item),
             Self::Presence(item) => watched(item),
             Self::Custom(item) => watched(item),
+            Self::CustomPerOrigin(item) => watched(item),
             Self::Event(EventItem::Event(event)) => Answer::event(event),
             Self::Event(EventItem::Gap(Gap::Lost { first, last, .. })) => {
                 Answer::gap(last.saturating_sub(*first).saturating_add(1))

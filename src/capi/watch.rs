@@ -170,7 +170,7 @@ unsafe fn items(
     let (mesh, pattern) = unsafe { (reference("mesh", mesh)?, text("pattern", pattern)?) };
     // SAFETY: as asked of the caller.
     let space = SpaceName::parse(unsafe { text("space", space) }?)?;
-    Ok(space.watch(&mesh.mesh, Pattern::new(pattern))?)
+    space.watch(&mesh.mesh, Pattern::new(pattern))
 }
 
 /// Items that C asks for.

@@ -1,9 +1,13 @@
 //! The other nodes, and what becomes of them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures::Stream;
 use tokio::sync::watch;
 
 use crate::model::{Incarnation, ReplicaId};
@@ -11,6 +15,17 @@ use crate::net::{FoundBy, Shared};
 use crate::proto::Standing;
 
 /// Another node.
+///
+/// ```
+/// # use presence_mesh::{MeshKey, blocking};
+/// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+/// # let node = blocking::Mesh::start(builder)?;
+/// # let mesh = node.handle();
+/// for peer in mesh.peers() {
+///     println!("{} {} connected {}, {} entries", peer.node, peer.standing, peer.connected, peer.entries);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peer {
@@ -47,6 +62,19 @@ pub struct Peer {
 /// What became of another node.
 ///
 /// Told by looking at how things stand: what came and passed between two looks is not told, the outcome is.
+///
+/// ```
+/// use presence_mesh::PeerChange;
+/// fn told(change: &PeerChange) -> String {
+///     match change {
+///         PeerChange::Joined(peer) => format!("{} is there", peer.node),
+///         PeerChange::Suspected(peer) => format!("{} is silent", peer.node),
+///         PeerChange::Returned(peer) => format!("{} is back", peer.node),
+///         PeerChange::Departed { peer, why } => format!("{} is gone: {why:?}", peer.node),
+///         other => format!("{other:?}"),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PeerChange {
@@ -68,6 +96,12 @@ pub enum PeerChange {
 }
 
 /// Why a node is taken as gone.
+///
+/// ```
+/// use presence_mesh::Departure;
+/// let alarm = |why: Departure| why != Departure::Left;
+/// assert!(alarm(Departure::Silent) && !alarm(Departure::Left));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Departure {
@@ -82,13 +116,35 @@ pub enum Departure {
 /// Tells what becomes of the other nodes.
 ///
 /// A slow watcher never slows the node: what waits is at most one change for each peer, as of its last look.
-#[derive(Debug)]
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # use presence_mesh::{Mesh, MeshKey};
+/// # let mesh = Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false).start().await?;
+/// let mut peers = mesh.watch_peers();
+/// while peers.changed().await.is_some() { // at once the first time
+///     println!("{} others", mesh.peers().len());
+/// #   break;
+/// }
+/// # mesh.leave().await;
+/// assert_eq!(peers.next().await, None, "the node has left");
+/// # mesh.leave().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "it does nothing unless changes are taken"]
 pub struct PeerWatcher {
     changes: watch::Receiver<u64>,
+    /// Waits for the next look.
+    look: Option<Look>,
     shared: Arc<Shared>,
     told: Told,
     waiting: VecDeque<PeerChange>,
 }
+
+/// Resolves with the receiver when something changed, or with none when nothing will any more.
+type Look = Pin<Box<dyn Future<Output = Option<watch::Receiver<u64>>> + Send + Sync>>;
 
 impl PeerWatcher {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
@@ -96,6 +152,7 @@ impl PeerWatcher {
         changes.mark_changed();
         Self {
             changes,
+            look: None,
             shared,
             told: Told::default(),
             waiting: VecDeque::new(),
@@ -104,11 +161,26 @@ impl PeerWatcher {
 
     /// The next change; `None` when this node has left. Cancel safe: dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<PeerChange> {
+        std::future::poll_fn(|context| self.poll_change(context)).await
+    }
+
+    fn poll_change(&mut self, context: &mut Context<'_>) -> Poll<Option<PeerChange>> {
         loop {
             if let Some(change) = self.waiting.pop_front() {
-                return Some(change);
+                return Poll::Ready(Some(change));
             }
-            self.changed().await?;
+            let look = self.look.get_or_insert_with(|| {
+                let mut changes = self.changes.clone();
+                Box::pin(async move { changes.changed().await.ok().map(|()| changes) })
+            });
+            let Some(changes) = ready!(look.as_mut().poll(context)) else {
+                return Poll::Ready(None);
+            };
+            self.look = None;
+            self.changes = changes;
+            if self.shared.is_stopped() {
+                return Poll::Ready(None);
+            }
             self.waiting = self.told.tell(list(&self.shared)).into();
         }
     }
@@ -120,6 +192,23 @@ impl PeerWatcher {
     pub async fn changed(&mut self) -> Option<()> {
         self.changes.changed().await.ok()?;
         (!self.shared.is_stopped()).then_some(())
+    }
+}
+
+impl Stream for PeerWatcher {
+    type Item = PeerChange;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<PeerChange>> {
+        self.poll_change(context)
+    }
+}
+
+impl fmt::Debug for PeerWatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerWatcher")
+            .field("told", &self.told)
+            .field("waiting", &self.waiting)
+            .finish_non_exhaustive()
     }
 }
 

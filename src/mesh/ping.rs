@@ -16,6 +16,18 @@ use crate::proto::Standing;
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whether a node answered.
+///
+/// ```
+/// # use presence_mesh::{MeshKey, blocking};
+/// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+/// # let node = blocking::Mesh::start(builder)?;
+/// # let mesh = node.handle();
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let pongs = mesh.ping().await;
+/// assert!(pongs.iter().all(|pong| pong.rtt.is_some()), "everybody answered: there is nobody else");
+/// # });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pong {

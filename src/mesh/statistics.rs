@@ -7,6 +7,16 @@ use crate::net::{NetCounters, Shared};
 use crate::proto::ReplicaStatistics;
 
 /// How a node is doing, in numbers: for graphs and alerts.
+///
+/// ```
+/// # use presence_mesh::{MeshKey, blocking};
+/// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+/// # let node = blocking::Mesh::start(builder)?;
+/// # let mesh = node.handle();
+/// let statistics = mesh.statistics();
+/// assert_eq!((statistics.peers_connected, statistics.saves), (0, None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {

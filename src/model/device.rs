@@ -10,6 +10,16 @@ use thiserror::Error;
 ///
 /// The numbers are Asterisk's and go on the wire; they say nothing about which state wins (see
 /// [`DeviceState::join`]).
+///
+/// ```
+/// use presence_mesh::DeviceState;
+/// let state: DeviceState = "ringing".parse()?; // Asterisk's spelling, in any case
+/// assert_eq!((state.as_str(), state.label(), state.number()), ("RINGING", "Ringing", 6));
+/// assert_eq!(DeviceState::from_number(6), Some(state));
+/// let shown = DeviceState::aggregate([DeviceState::NotInUse, DeviceState::Ringing, DeviceState::InUse]);
+/// assert_eq!(shown, DeviceState::RingInUse);
+/// # Ok::<(), presence_mesh::UnknownDeviceState>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[repr(u8)]
@@ -158,6 +168,11 @@ impl FromStr for DeviceState {
 }
 
 /// The text is none of Asterisk's device states.
+///
+/// ```
+/// let error = "HOLDING".parse::<presence_mesh::DeviceState>().expect_err("no state of Asterisk's");
+/// assert!(error.to_string().starts_with("unknown device state \"HOLDING\""));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "unknown device state {0:?}: expected one of UNKNOWN NOT_INUSE INUSE BUSY INVALID UNAVAILABLE RINGING RINGINUSE ONHOLD"

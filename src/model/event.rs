@@ -90,11 +90,21 @@ impl Event {
     }
 
     /// What kind of event it is.
+    ///
+    /// ```
+    /// assert_eq!(presence_mesh::Event::new("call.parked").kind(), "call.parked");
+    /// ```
     pub fn kind(&self) -> &str {
         &self.kind
     }
 
     /// Its fields, by name.
+    ///
+    /// ```
+    /// use presence_mesh::Event;
+    /// let event = Event::new("call.parked").with("slot", 701).with("caller", "PJSIP/100");
+    /// assert_eq!(event.fields().keys().collect::<Vec<_>>(), ["caller", "slot"]);
+    /// ```
     pub fn fields(&self) -> &BTreeMap<String, FieldValue> {
         &self.fields
     }
@@ -105,11 +115,22 @@ impl Event {
     }
 
     /// How long it is worth delivering, when that was said.
+    ///
+    /// ```
+    /// use presence_mesh::Event;
+    /// use std::time::Duration;
+    /// let event = Event::new("call.parked").time_to_live(Duration::from_secs(45));
+    /// assert_eq!(event.ttl(), Some(Duration::from_secs(45)));
+    /// ```
     pub fn ttl(&self) -> Option<Duration> {
         self.ttl_ms.map(Duration::from_millis)
     }
 
     /// Its size, as bounded by [`MAX_EVENT_BYTES`].
+    ///
+    /// ```
+    /// assert_eq!(presence_mesh::Event::new("call.parked").with("slot", 701).size(), 11 + 16 + 4);
+    /// ```
     pub fn size(&self) -> usize {
         let fields = self.fields.iter();
         let fields = fields.map(|(name, value)| FIELD_BYTES + name.len() + value.size());
@@ -159,6 +180,11 @@ pub(crate) fn is_field_name(name: &str) -> bool {
 }
 
 /// An event cannot be published. Nothing was changed.
+///
+/// ```
+/// use presence_mesh::{Event, EventError};
+/// assert_eq!(Event::new("call.*").check(), Err(EventError::Kind));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EventError {

@@ -17,6 +17,13 @@ pub const MAX_KEY_BYTES: usize = 255;
 ///
 /// The number goes on the wire. A number this version does not know is carried along unread, so that a newer
 /// member's entries survive a relay through an older one.
+///
+/// ```
+/// use presence_mesh::SpaceId;
+/// assert_eq!(SpaceId::DEVICES.name(), "device");
+/// assert!(SpaceId::VISIBLE.contains(&SpaceId::PRESENCE));
+/// assert!(!SpaceId::VISIBLE.contains(&SpaceId::NODES));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SpaceId(pub u8);
 
@@ -58,6 +65,14 @@ impl SpaceId {
 }
 
 /// How the contributions of several origins become what is shown.
+///
+/// ```
+/// use presence_mesh::{Key, Policy, SpaceId};
+/// assert_eq!(Key::new(SpaceId::DEVICES, "PJSIP/100")?.policy(), Policy::Aggregate);
+/// assert_eq!(Key::new(SpaceId::DEVICES, "Custom:night")?.policy(), Policy::LatestWriter);
+/// assert_eq!(Key::new(SpaceId::CUSTOM_PER_ORIGIN, "load/now")?.policy(), Policy::PerOrigin);
+/// # Ok::<(), presence_mesh::KeyError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Policy {
@@ -72,6 +87,14 @@ pub enum Policy {
 /// A name within a space.
 ///
 /// Cheap to clone: the name is shared. Cheap to look up: its hash is kept with it.
+///
+/// ```
+/// use presence_mesh::{Key, Policy, SpaceId};
+/// let key = Key::new(SpaceId::DEVICES, "PJSIP/100")?;
+/// assert_eq!((key.space(), key.name(), key.policy()), (SpaceId::DEVICES, "PJSIP/100", Policy::Aggregate));
+/// assert_eq!(&*key.shared_name(), "PJSIP/100");
+/// # Ok::<(), presence_mesh::KeyError>(())
+/// ```
 #[derive(Clone)]
 pub struct Key {
     space: SpaceId,
@@ -161,6 +184,12 @@ impl fmt::Debug for Key {
 }
 
 /// The name cannot be a key; nothing was changed.
+///
+/// ```
+/// use presence_mesh::{Key, KeyError, SpaceId};
+/// assert_eq!(Key::new(SpaceId::DEVICES, ""), Err(KeyError::Empty));
+/// assert_eq!(Key::new(SpaceId::DEVICES, "a\nb"), Err(KeyError::Control('\n')));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum KeyError {

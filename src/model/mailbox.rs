@@ -56,6 +56,14 @@ impl fmt::Display for MailboxName {
 }
 
 /// How many messages wait: new and old, and how many of each are urgent on top.
+///
+/// ```
+/// use presence_mesh::MessageCounts;
+/// let here = MessageCounts::new(3, 1).checked()?;
+/// let there = MessageCounts { urgent_new: 1, ..MessageCounts::new(1, 0) };
+/// assert_eq!(here.plus(there).to_string(), "4 new, 1 old (urgent: 1 new, 0 old)");
+/// # Ok::<(), presence_mesh::CountsError>(())
+/// ```
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord, Serialize, Deserialize,
 )]
@@ -128,6 +136,11 @@ impl fmt::Display for MessageCounts {
 }
 
 /// A count does not fit; nothing was changed.
+///
+/// ```
+/// let error = presence_mesh::MessageCounts::new(u32::MAX, 0).checked().expect_err("no int of Asterisk's");
+/// assert_eq!(error.to_string(), "new is 4294967295, above the greatest message count 2147483647");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{field} is {count}, above the greatest message count {MAX_MESSAGE_COUNT}")]
 pub struct CountsError {

@@ -16,6 +16,15 @@ pub const MAX_ADDRESSES: usize = 16;
 
 /// A node's own record: an entry of its own map under [`NodeRecord::KEY`], from which others learn where to
 /// dial it and what to call it.
+///
+/// ```
+/// use presence_mesh::NodeRecord;
+/// let mut record = NodeRecord { name: "berlin".into(), ..NodeRecord::default() };
+/// assert!(record.set_attribute("floor", Some("3"))?);
+/// assert!(!record.set_attribute("floor", Some("3"))?, "it is so already");
+/// assert_eq!(record.attributes["floor"], "3");
+/// # Ok::<(), presence_mesh::AttributeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NodeRecord {
     /// What people call it: `berlin`.
@@ -31,6 +40,12 @@ pub struct NodeRecord {
 }
 
 /// A source whose far end (the PBX) is silent: its entries are shown stale.
+///
+/// ```
+/// use presence_mesh::{NodeRecord, Source, SourceDown};
+/// let record = NodeRecord { down: vec![SourceDown { source: Source::ASTERISK, since_up_ms: 60_000 }], ..NodeRecord::default() };
+/// assert!(record.down.iter().any(|down| down.source == Source::ASTERISK));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceDown {
     /// Which one.
@@ -75,6 +90,12 @@ impl NodeRecord {
 }
 
 /// The attribute was refused; nothing was changed.
+///
+/// ```
+/// use presence_mesh::{AttributeError, NodeRecord};
+/// let refused = NodeRecord::default().set_attribute("", Some("3"));
+/// assert_eq!(refused, Err(AttributeError::Name { bytes: 0 }));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AttributeError {

@@ -24,11 +24,21 @@ impl Pattern {
     }
 
     /// Matches every name.
+    ///
+    /// ```
+    /// use presence_mesh::Pattern;
+    /// assert!(Pattern::any().matches("PJSIP/100"));
+    /// assert_eq!(Pattern::any(), Pattern::default());
+    /// ```
     pub fn any() -> Self {
         Self("*".into())
     }
 
     /// The glob as it was written.
+    ///
+    /// ```
+    /// assert_eq!(presence_mesh::Pattern::from("PJSIP/*").as_str(), "PJSIP/*");
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -7,6 +7,14 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Whether somebody can be reached, in Asterisk's terms (`include/asterisk/presencestate.h`).
+///
+/// ```
+/// use presence_mesh::PresenceStatus;
+/// let status: PresenceStatus = "DND".parse()?; // Asterisk's spelling, in any case
+/// assert_eq!((status.as_str(), status.label(), status.number()), ("dnd", "Do not disturb", 6));
+/// assert_eq!(PresenceStatus::from_number(6), Some(status));
+/// # Ok::<(), presence_mesh::UnknownPresenceStatus>(())
+/// ```
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord, Serialize, Deserialize,
 )]
@@ -101,6 +109,11 @@ impl FromStr for PresenceStatus {
 }
 
 /// The text names no presence status.
+///
+/// ```
+/// let error = "asleep".parse::<presence_mesh::PresenceStatus>().expect_err("none of Asterisk's");
+/// assert!(error.to_string().starts_with("\"asleep\" is no presence status"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "{text:?} is no presence status: expected not_set, unavailable, available, away, xa, chat or dnd"
@@ -142,6 +155,12 @@ impl Presence {
     }
 
     /// The same with another subtype.
+    ///
+    /// ```
+    /// use presence_mesh::{Presence, PresenceStatus};
+    /// let away = Presence::from(PresenceStatus::Away).with_subtype("lunch");
+    /// assert_eq!(away.to_string(), "away (lunch)");
+    /// ```
     #[must_use]
     pub fn with_subtype(mut self, subtype: impl Into<String>) -> Self {
         self.subtype = subtype.into();

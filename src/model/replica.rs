@@ -1,6 +1,7 @@
 //! Who takes part: the stable name of a replica and one life of it.
 
 use std::fmt;
+use std::num::ParseIntError;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,15 @@ use thiserror::Error;
 ///
 /// Written out it is the libp2p peer id of that key (`12D3KooW…`), so the same text names a replica in logs,
 /// in configuration files and in multiaddrs.
+///
+/// ```
+/// use presence_mesh::ReplicaId;
+/// let id = ReplicaId::from_public_key([7; 32]);
+/// assert!(id.to_string().starts_with("12D3KooW"));
+/// assert_eq!(id.to_string().parse(), Ok(id));
+/// assert_eq!(ReplicaId::from_peer_id_bytes(&id.to_peer_id_bytes()), Some(id));
+/// assert_eq!(id.public_key(), &[7; 32]);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ReplicaId([u8; 32]);
 
@@ -73,6 +83,11 @@ impl FromStr for ReplicaId {
 }
 
 /// The text is not the peer id of an ed25519 key; such ids begin with `12D3KooW`.
+///
+/// ```
+/// use presence_mesh::{ParseReplicaIdError, ReplicaId};
+/// assert_eq!("berlin".parse::<ReplicaId>(), Err(ParseReplicaIdError));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("not a replica id: expected the peer id of an ed25519 key, which begins with 12D3KooW")]
 pub struct ParseReplicaIdError;
@@ -81,6 +96,14 @@ pub struct ParseReplicaIdError;
 ///
 /// The upper 48 bits are the start time in ms since the Unix epoch, the lower 16 are random, so that two
 /// starts within one millisecond still differ. Whoever makes one forces it above all earlier ones it knows.
+///
+/// ```
+/// use presence_mesh::Incarnation;
+/// let first = Incarnation::start(1_767_225_600_000, 7, Incarnation::default());
+/// let clock_set_back = Incarnation::start(0, 7, first);
+/// assert!(clock_set_back > first);
+/// assert_eq!(first.to_string().parse(), Ok(first));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Incarnation(pub u64);
 
@@ -103,6 +126,12 @@ impl Incarnation {
     }
 
     /// When it began, in ms since the Unix epoch, by its own clock; later when it was forced above an earlier one.
+    ///
+    /// ```
+    /// use presence_mesh::Incarnation;
+    /// let life = Incarnation::start(1_767_225_600_000, 7, Incarnation::default());
+    /// assert_eq!(life.started_ms(), 1_767_225_600_000);
+    /// ```
     pub fn started_ms(self) -> u64 {
         self.0 >> 16
     }
@@ -114,6 +143,20 @@ impl fmt::Display for Incarnation {
     }
 }
 
+impl From<u64> for Incarnation {
+    fn from(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+impl FromStr for Incarnation {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
 impl fmt::Debug for Incarnation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "inc:{:x}", self.0)
@@ -121,6 +164,13 @@ impl fmt::Debug for Incarnation {
 }
 
 /// The writer of an entry: a replica in one of its lives.
+///
+/// ```
+/// use presence_mesh::{Incarnation, Origin, ReplicaId};
+/// let replica = ReplicaId::from_public_key([7; 32]);
+/// let life = |number| Origin { replica, incarnation: Incarnation(number) };
+/// assert!(life(1) < life(2));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Origin {
     /// Who wrote.

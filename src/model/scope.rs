@@ -52,6 +52,17 @@ impl fmt::Display for Namespace {
 ///
 /// Names within a scope are what remains after the namespace: patterns are held against that, and keys are
 /// shown by that.
+///
+/// ```
+/// use presence_mesh::{Pattern, Scope, SpaceId};
+/// let queues = Scope::namespace(SpaceId::CUSTOM, &"queues".parse()?);
+/// assert_eq!((queues.space(), queues.prefix()), (SpaceId::CUSTOM, "queues/"));
+/// let sales = queues.key("sales")?;
+/// assert_eq!(sales.name(), "queues/sales");
+/// assert_eq!(queues.local(sales.name()), Some("sales"));
+/// assert!(queues.matches(&sales, &Pattern::new("s*")));
+/// # Ok::<(), presence_mesh::KeyError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope {
     space: SpaceId,

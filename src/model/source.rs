@@ -6,6 +6,12 @@ use serde::{Deserialize, Serialize};
 ///
 /// A source can be marked down in the node's own record; its entries are then shown stale although the node
 /// itself is alive.
+///
+/// ```
+/// use presence_mesh::Source;
+/// const MY_ADAPTER: Source = Source(64);
+/// assert!(MY_ADAPTER != Source::API && MY_ADAPTER != Source::ASTERISK);
+/// ```
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]

@@ -17,6 +17,15 @@ pub const MAX_VALUE_BYTES: usize = 4096;
 /// The store compares and carries bytes and never looks inside; a space decodes them. Cheap to clone: the
 /// bytes are shared. All values of one byte, which device states are, share 256 allocations in all, so that a
 /// hundred thousand lamps do not cost a hundred thousand of them.
+///
+/// ```
+/// use presence_mesh::{DeviceState, Value};
+/// let value = Value::encode(&(3u32, "sales"))?;
+/// assert_eq!(value.decode(), Some((3u32, "sales")));
+/// assert_eq!(Value::from_bytes(value.as_bytes())?, value);
+/// assert_eq!(Value::from(DeviceState::InUse).device_state(), DeviceState::InUse);
+/// # Ok::<(), presence_mesh::ValueError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Value(Arc<[u8]>);
 
@@ -102,6 +111,11 @@ impl fmt::Debug for Value {
 }
 
 /// The value is too long; nothing was changed.
+///
+/// ```
+/// let error = presence_mesh::Value::from_bytes(&[0; 5_000]).expect_err("too long");
+/// assert_eq!(error.to_string(), "the value is 5000 bytes long when encoded, the limit is 4096");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("the value is {bytes} bytes long when encoded, the limit is {MAX_VALUE_BYTES}")]
 pub struct ValueError {

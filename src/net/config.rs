@@ -52,6 +52,11 @@ impl NetConfig {
 }
 
 /// The text is not an address to listen on or to dial.
+///
+/// ```
+/// let error = presence_mesh::Mesh::builder("acme").listen("nowhere").expect_err("no port");
+/// assert_eq!(error.address, "nowhere");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "{address:?} is not an address: {problem}; expected host:port or a multiaddr such as /ip4/192.0.2.1/tcp/4747"
@@ -64,6 +69,12 @@ pub struct AddressError {
 }
 
 /// Why a node could not start. Nothing is left running.
+///
+/// ```
+/// use presence_mesh::{Mesh, StartError, blocking};
+/// let refused = blocking::Mesh::start(Mesh::builder("acme"));
+/// assert!(matches!(refused, Err(StartError::NoKey)));
+/// ```
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StartError {

@@ -3,6 +3,19 @@
 use std::collections::BTreeMap;
 
 /// What the network layer of a node has done since its start. All only ever rise.
+///
+/// ```
+/// # use presence_mesh::{MeshKey, blocking};
+/// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+/// # let node = blocking::Mesh::start(builder)?;
+/// # let mesh = node.handle();
+/// let counters = mesh.net_counters();
+/// println!("{} dials, {} failed", counters.dials, counters.dials_failed);
+/// for ((what, why), times) in &counters.rejected {
+///     println!("{what} refused {times} times: {why}");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct NetCounters {

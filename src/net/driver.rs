@@ -31,13 +31,16 @@ use super::refusals::Refusals;
 use super::shared::{Command, Shared};
 use super::sync_codec::Refused;
 use crate::model::ReplicaId;
-use crate::proto::{Output, Report, RequestId};
+use crate::proto::{Output, Replica, Report, RequestId};
 use crate::wire::{self, MeshId};
 
 /// Events of the network taken in one turn, before local work gets its own.
 const EVENTS_PER_TURN: usize = 32;
 /// Keys shown anew in one turn when very many changed at once: about a millisecond.
 const KEYS_PER_TURN: usize = 1_024;
+/// Keys shown anew while the replica is locked: about as long as a thread spins before it sleeps, so that who reads
+/// meanwhile does not notice.
+const KEYS_AT_ONCE: usize = 16;
 /// How long changes of the mesh's state may gather before they are looked at: a thousand nodes that come at
 /// once must not be read a thousand times.
 const MEMBERS_GATHER: Duration = Duration::from_millis(50);
@@ -149,6 +152,8 @@ impl Driver {
                 command = self.commands.recv() => match command {
                     Some(Command::Ban(replica)) => self.ban(replica),
                     Some(Command::Ping(answers)) => self.ping(&answers),
+                    // Whoever asked may have gone away meanwhile.
+                    Some(Command::Respond(done)) => drop(done.send(())),
                     Some(Command::Leave(done)) => {
                         self.leave().await;
                         // Whoever asked may have gone away meanwhile.
@@ -181,11 +186,13 @@ impl Driver {
     fn carry_out(&mut self) {
         let (outputs, due) = self.shared.with(|replica, _| {
             let outputs: Vec<Output> = std::iter::from_fn(|| replica.poll_output()).collect();
-            // The rest has its turn after whoever waits for the replica, and after the network.
-            replica.show_some(KEYS_PER_TURN);
             (outputs, replica.poll_timeout())
         });
         self.replica_due = due;
+        // The rest has its turn after whoever waits for the replica, and after the network.
+        let mut turns = 0..KEYS_PER_TURN / KEYS_AT_ONCE;
+        let show = |replica: &mut Replica| replica.show_some(KEYS_AT_ONCE);
+        while turns.next().is_some() && self.shared.with(|replica, _| show(replica)) {}
         for output in outputs {
             match output {
                 Output::Publish { frame } => self.publish(&frame),

@@ -35,11 +35,21 @@ use crate::model::ReplicaId;
 /// | `strand` | none | what is connected now is dead for ever and neither side is told, as when a machine loses power; what was under way arrives, and new connections work |
 ///
 /// ```
-/// # fn demo(berlin: presence_mesh::ReplicaId, paris: presence_mesh::ReplicaId) {
-/// let links = presence_mesh::Links::new();
+/// use presence_mesh::{Identity, Links};
+/// use std::time::Duration;
+/// let [berlin, paris, rome] = [1, 2, 3].map(|n| Identity::from_bytes([n; 32]).replica());
+/// let links = Links::with_seed(7); // give a clone to each builder
 /// links.cut(berlin, paris);
 /// links.mend(berlin, paris);
-/// # }
+/// links.stall(berlin, paris);
+/// links.release(berlin, paris);
+/// links.stall_one_way(berlin, paris);
+/// links.release_one_way(berlin, paris);
+/// links.delay(berlin, rome, Duration::from_millis(80));
+/// links.lose(berlin, rome, 0.05);
+/// links.partition(&[&[berlin], &[paris, rome]]);
+/// links.heal();
+/// links.strand(rome); // it loses power: nobody is told
 /// ```
 #[derive(Clone, Default)]
 pub struct Links {
@@ -89,6 +99,11 @@ impl Pair {
 
 impl Links {
     /// All links up.
+    ///
+    /// ```
+    /// let links = presence_mesh::Links::new();
+    /// let of_another_node = links.clone();
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
@@ -96,6 +111,14 @@ impl Links {
     /// All links up, and no sockets: the nodes meet inside this process at the addresses they listen on, which
     /// may be any (`10.0.0.1:4747`), but not that of all interfaces. With [`MeshBuilder::clock`](crate::MeshBuilder::clock),
     /// nodes then know no time but tokio's, paused or not.
+    ///
+    /// ```
+    /// # fn example() -> Result<(), presence_mesh::AddressError> {
+    /// use presence_mesh::{Links, Mesh};
+    /// let builder = Mesh::builder("acme").links(Links::in_memory()).listen("10.0.0.1:4747")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn in_memory() -> Self {
         let links = Self::new();
         links.network().doors = Some(BTreeMap::new());

@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::model::ReplicaId;
 
 /// How a peer was found first.
+///
+/// ```
+/// use presence_mesh::FoundBy;
+/// assert_eq!(FoundBy::Mdns.to_string(), "mdns");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]

@@ -13,7 +13,7 @@ use super::counters::NetCounters;
 use super::links_table::LinkTable;
 use super::sync_codec::SyncBytes;
 use crate::model::{EventItem, Filter, Pattern, ReplicaId, Scope};
-use crate::proto::{Input, Now, Replica, SubscriptionId, WatchId, Watched};
+use crate::proto::{FollowError, Input, Now, Replica, SubscriptionId, WatchId, Watched};
 
 /// Something a handle wants of the driver.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Ban(ReplicaId),
     /// Ask every connected peer to answer, and say who did, and how long that took.
     Ping(mpsc::Sender<(ReplicaId, Duration)>),
+    /// Answer, which only a driver that takes its turns does.
+    Respond(oneshot::Sender<()>),
 }
 
 /// The replica behind one short lock, and what hangs on it.
@@ -134,10 +136,15 @@ impl Shared {
         self.driver.notified().await;
     }
 
-    pub(crate) fn watch(&self, scope: Scope, pattern: Pattern, hidden: bool) -> WatchId {
-        let id = self.with(|replica, _| replica.watch(scope, pattern, hidden));
+    pub(crate) fn watch(
+        &self,
+        scope: Scope,
+        pattern: Pattern,
+        hidden: bool,
+    ) -> Result<WatchId, FollowError> {
+        let id = self.with(|replica, _| replica.watch(scope, pattern, hidden))?;
         lock(&self.watchers).insert(id, None);
-        id
+        Ok(id)
     }
 
     pub(crate) fn unwatch(&self, id: WatchId) {
@@ -156,10 +163,10 @@ impl Shared {
         self.with(|replica, now| replica.poll_watch(id, now))
     }
 
-    pub(crate) fn subscribe(&self, filter: Filter) -> SubscriptionId {
-        let id = self.with(|replica, now| replica.subscribe(filter, now));
+    pub(crate) fn subscribe(&self, filter: Filter) -> Result<SubscriptionId, FollowError> {
+        let id = self.with(|replica, now| replica.subscribe(filter, now))?;
         lock(&self.subscribers).insert(id, None);
-        id
+        Ok(id)
     }
 
     pub(crate) fn unsubscribe(&self, id: SubscriptionId) {

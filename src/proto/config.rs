@@ -1,5 +1,7 @@
 //! The numbers a replica works by.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -32,6 +34,12 @@ pub struct Config {
 }
 
 /// How several writers of one mailbox combine.
+///
+/// ```
+/// use presence_mesh::Merge;
+/// assert_eq!("sum".parse(), Ok(Merge::Sum));
+/// assert_eq!(Merge::default().to_string(), "latest");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[non_exhaustive]
 pub enum Merge {
@@ -42,15 +50,20 @@ pub enum Merge {
     Sum,
 }
 
-/// How long things take.
+/// How long things take. Made from a [`Preset`] and changed field by field: there will be more of them.
 ///
 /// ```
-/// use presence_mesh::{Preset, Timing};
+/// use presence_mesh::Preset;
 /// use std::time::Duration;
-/// let timing = Timing { gone_after: Duration::from_secs(20), ..Preset::Lan.timing() };
+/// let mut timing = Preset::Lan.timing();
+/// timing.gone_after = Duration::from_secs(20);
 /// assert!(timing.check().is_ok());
+/// timing.gone_after = Duration::from_secs(1);
+/// let error = timing.check().expect_err("shorter than stale_after");
+/// assert_eq!(error.to_string(), "gone_after is 1s, it must be at least 3s");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Timing {
     /// The longest silence when there is nothing to say. Shorter finds deaths sooner and costs every member
     /// one message per beat and node. Stretched to one hundredth of a second per known node. 1 s.
@@ -76,6 +89,15 @@ pub struct Timing {
 }
 
 /// Timings for common places.
+///
+/// ```
+/// use presence_mesh::Preset;
+/// use std::time::Duration;
+/// let preset: Preset = "wan".parse()?;
+/// assert_eq!((preset, preset.to_string().as_str()), (Preset::Wan, "wan"));
+/// assert_eq!(preset.timing().gone_after, Duration::from_secs(30));
+/// # Ok::<(), presence_mesh::UnknownWord>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 #[non_exhaustive]
 pub enum Preset {
@@ -86,6 +108,72 @@ pub enum Preset {
     Wan,
     /// One machine, for tests and demonstrations: beat 200 ms, stale after 600 ms, gone after 2 s.
     Local,
+}
+
+/// As configuration files spell it: `latest`, `sum`.
+impl fmt::Display for Merge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Latest => "latest",
+            Self::Sum => "sum",
+        })
+    }
+}
+
+impl FromStr for Merge {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Latest, Self::Sum];
+        word_for(text, all, "latest or sum")
+    }
+}
+
+/// As configuration files spell it: `lan`, `wan`, `local`.
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Lan => "lan",
+            Self::Wan => "wan",
+            Self::Local => "local",
+        })
+    }
+}
+
+impl FromStr for Preset {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Lan, Self::Wan, Self::Local];
+        word_for(text, all, "lan, wan or local")
+    }
+}
+
+/// The one of these that is spelt so.
+fn word_for<T: fmt::Display>(
+    text: &str,
+    all: impl IntoIterator<Item = T>,
+    expected: &'static str,
+) -> Result<T, UnknownWord> {
+    let mut all = all.into_iter();
+    all.find(|word| word.to_string() == text)
+        .ok_or_else(|| UnknownWord {
+            text: text.chars().take(64).collect(),
+            expected,
+        })
+}
+
+/// A text is none of the words that are expected.
+///
+/// ```
+/// let error = "moon".parse::<presence_mesh::Preset>().expect_err("no preset");
+/// assert_eq!(error.to_string(), "must be lan, wan or local, not \"moon\"");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("must be {expected}, not {text:?}")]
+pub struct UnknownWord {
+    text: String,
+    expected: &'static str,
 }
 
 impl Preset {
@@ -159,6 +247,14 @@ impl Timing {
 }
 
 /// A timing is too short.
+///
+/// ```
+/// use presence_mesh::Preset;
+/// use std::time::Duration;
+/// let mut timing = Preset::Lan.timing();
+/// timing.beat = Duration::ZERO;
+/// assert_eq!(timing.check().expect_err("no beat at all").field(), "beat");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{field} is {value:?}, it must be at least {least:?}")]
 pub struct ConfigError {
@@ -174,8 +270,17 @@ impl ConfigError {
     }
 }
 
-/// How much there may be. What happens when a bound is reached stands with each.
+/// How much there may be. What happens when a bound is reached stands with each. Made by [`Limits::default`] and
+/// changed field by field: there will be more of them.
+///
+/// ```
+/// use presence_mesh::Limits;
+/// let mut limits = Limits::default();
+/// limits.entries_per_origin = 10_000;
+/// assert_eq!(limits.watch_queue, 4_096);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Live entries this node may write itself; a write beyond it is refused. 1,000,000.
     pub entries_per_origin: usize,
@@ -194,8 +299,14 @@ pub struct Limits {
     pub graves: usize,
     /// Frames waiting for the driver; beyond it they are dropped, and anti-entropy spreads their content. 256.
     pub outgoing_frames: usize,
+    /// Watches of this node at once; a further one is refused. 16,384: each is held against every change, and
+    /// programs that follow single keys for many people can share a watch instead.
+    pub watches: usize,
     /// Changes waiting for one watcher; beyond it the watcher is told to resynchronise. 4,096.
     pub watch_queue: usize,
+    /// Subscriptions to events of this node at once; a further one is refused. 65,536: those to other kinds cost
+    /// an event nothing.
+    pub subscriptions: usize,
     /// Events waiting for one subscriber; beyond it the oldest are dropped and the subscriber is told. 16,384:
     /// twice what is remembered.
     pub event_queue: usize,
@@ -220,7 +331,9 @@ impl Default for Limits {
             part_bytes: PART_BUDGET_BYTES,
             graves: 100_000,
             outgoing_frames: 256,
+            watches: 16_384,
             watch_queue: 4_096,
+            subscriptions: 65_536,
             event_queue: 16_384,
             outgoing_events: 4_096,
             held_event_frames: 1_024,

@@ -5,6 +5,13 @@ use std::collections::BTreeMap;
 use super::statistics::{Propagation, SpaceCounts};
 
 /// What a replica has done since its start. All only ever rise.
+///
+/// ```
+/// use presence_mesh::Counters;
+/// let mut counters = Counters::default();
+/// counters.rejected.insert("origins", 3); // a node does that; users only read
+/// assert_eq!(counters.rejected.values().sum::<u64>(), 3);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counters {
     /// Local writes that changed something.

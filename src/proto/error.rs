@@ -7,6 +7,17 @@ use crate::model::{CountsError, EventError, Incarnation, KeyError, ValueError};
 /// Why a local write was refused. Nothing was changed.
 ///
 /// A write never fails because the network is down.
+///
+/// ```
+/// use presence_mesh::{KeyError, WriteError};
+/// let error = WriteError::from(KeyError::Empty);
+/// let text = match &error {
+///     WriteError::Full { limit } => format!("{limit} are enough"),
+///     WriteError::Stopped => "start another node".to_owned(),
+///     other => other.to_string(),
+/// };
+/// assert_eq!(text, "bad key");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum WriteError {
@@ -53,9 +64,35 @@ pub enum WriteError {
     Stopped,
 }
 
+/// Why a watch or a subscription was not made. Nothing was changed; those that there are go on.
+///
+/// ```
+/// use presence_mesh::FollowError;
+/// let full = FollowError::Full { what: "watches", limit: 16_384 };
+/// assert_eq!(full.to_string(), "this node already has 16384 watches, its limit");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FollowError {
+    /// This node has as many as it may: drop some, share one, or raise the limit.
+    #[error("this node already has {limit} {what}, its limit")]
+    Full {
+        /// The limit's name in [`Limits`](super::Limits).
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+}
+
 /// Why an event was not published. Nobody gets it.
 ///
 /// Publishing never fails because the network is down.
+///
+/// ```
+/// use presence_mesh::{Event, PublishError};
+/// let error = PublishError::from(Event::new("call.*").check().expect_err("a glob is no kind"));
+/// assert_eq!(error.to_string(), "bad event");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PublishError {

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use super::config::Limits;
 use super::counters::Counters;
+use super::error::FollowError;
 use crate::model::{Event, EventItem, Filter, Gap, Incarnation, PublishedEvent, ReplicaId};
 use crate::wire::{Body, EventBatch, EventsWanted, Frame, MAX_KNOWN_EVENTS, RememberedFrame};
 use incoming::{Arrived, Incoming, Step};
@@ -48,6 +49,7 @@ pub(super) struct Events {
     subscriptions: Subscriptions,
     held_limit: usize,
     queue_limit: usize,
+    subscription_limit: usize,
     outgoing_limit: usize,
     retry: i64,
 }
@@ -80,6 +82,7 @@ impl Events {
             subscriptions: Subscriptions::default(),
             held_limit: limits.held_event_frames,
             queue_limit: limits.event_queue,
+            subscription_limit: limits.subscriptions,
             outgoing_limit: limits.outgoing_events,
             retry,
         }
@@ -409,7 +412,18 @@ impl Events {
         due.flatten().min()
     }
 
-    pub(super) fn subscribe(&mut self, filter: Filter, now: i64) -> SubscriptionId {
+    pub(super) fn subscribe(
+        &mut self,
+        filter: Filter,
+        now: i64,
+    ) -> Result<SubscriptionId, FollowError> {
+        let limit = self.subscription_limit;
+        if self.subscriptions.len() >= limit {
+            return Err(FollowError::Full {
+                what: "subscriptions",
+                limit,
+            });
+        }
         let remembered = filter.wants_remembered();
         let id = self.subscriptions.add(filter, now);
         if remembered {
@@ -428,7 +442,7 @@ impl Events {
                 }
             }
         }
-        id
+        Ok(id)
     }
 
     pub(super) fn unsubscribe(&mut self, id: SubscriptionId) {
@@ -448,10 +462,15 @@ impl Events {
     }
 
     /// What is bounded: its name, how much there is, and the bound.
-    pub(super) fn bounded(&self, limits: &Limits) -> [(&'static str, usize, usize); 5] {
+    pub(super) fn bounded(&self, limits: &Limits) -> [(&'static str, usize, usize); 6] {
         let (events, bytes) = self.memory.size();
         [
             ("held event frames", self.held, limits.held_event_frames),
+            (
+                "subscriptions",
+                self.subscriptions.len(),
+                limits.subscriptions,
+            ),
             ("remembered events", events, limits.remembered_events),
             ("remembered bytes", bytes, limits.remembered_bytes),
             (

@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::backlog::{AT_ONCE, Backlog};
 use super::config::Config;
 use super::counters::Counters;
+use super::error::FollowError;
 use super::events::Events;
 use super::graves::Graves;
 use super::io::{Input, Now, Output, Report};
@@ -366,7 +367,10 @@ impl Replica {
     /// Puts out every question that can be asked now.
     fn ask(&mut self) {
         let now = mono_ms(self.now);
-        while let Some((to, id, request)) = self.sync.next_request(&self.store, &self.events, now) {
+        while let Some((to, id, request)) =
+            self.sync
+                .next_request(&self.store, &self.events, self.ready, now)
+        {
             self.outbox.push_back(Output::Request { to, id, request });
         }
     }
@@ -457,8 +461,17 @@ impl Replica {
 
     /// Begins to follow a space, or a namespace of one. `hidden`: also changes of contributions that leave what
     /// is shown as it is.
-    pub fn watch(&mut self, scope: impl Into<Scope>, pattern: Pattern, hidden: bool) -> WatchId {
-        self.view.watches.add(scope.into(), pattern, hidden)
+    ///
+    /// # Errors
+    /// When there are as many watches as there may be.
+    pub fn watch(
+        &mut self,
+        scope: impl Into<Scope>,
+        pattern: Pattern,
+        hidden: bool,
+    ) -> Result<WatchId, FollowError> {
+        let limit = self.config.limits.watches;
+        self.view.watches.add(scope.into(), pattern, hidden, limit)
     }
 
     /// Ends a watch.
@@ -590,6 +603,7 @@ impl Replica {
                 Err(format!("{number} {what}, the bound is {limit}"))
             }
         };
+        bounded("watches", self.view.watches.len(), limits.watches)?;
         bounded(
             "staged entries",
             self.sync.staged_entries(),

@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Incarnation, ReplicaId, Source, Value};
 
 /// How far a shown value may be trusted.
+///
+/// ```
+/// use presence_mesh::Freshness;
+/// assert!(Freshness::Live < Freshness::Stale && Freshness::Stale < Freshness::Gone);
+/// assert_eq!(Freshness::Stale.to_string(), "stale");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -32,6 +38,18 @@ impl fmt::Display for Freshness {
 }
 
 /// What is shown of one key.
+///
+/// ```
+/// use presence_mesh::{DeviceState, Freshness, Shown};
+/// /// A lamp that never lies.
+/// fn lamp(shown: &Shown<DeviceState>) -> String {
+///     match shown.freshness {
+///         Freshness::Live => format!("{}: {}", shown.key, shown.value.label()),
+///         Freshness::Stale => format!("{}: {}, {:?} ago", shown.key, shown.value.label(), shown.age),
+///         _ => format!("{}: its servers are gone", shown.key),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Shown<T> {
@@ -53,6 +71,14 @@ pub struct Shown<T> {
 }
 
 /// What one origin says of a key.
+///
+/// ```
+/// use presence_mesh::{Contribution, DeviceState};
+/// /// Which servers make the lamp what it is.
+/// fn deciding(all: &[Contribution<DeviceState>]) -> Vec<&str> {
+///     all.iter().filter(|said| said.wins).map(|said| &*said.node).collect()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Contribution<T> {
@@ -87,6 +113,17 @@ pub struct Contribution<T> {
 }
 
 /// A change of what is shown.
+///
+/// ```
+/// use presence_mesh::{Change, DeviceState};
+/// fn told(change: &Change<DeviceState>) -> String {
+///     match (&change.old, &change.new) {
+///         (Some(old), Some(new)) if old.value == new.value => format!("{} is {} now", change.key, new.freshness),
+///         (_, Some(new)) => format!("{} is {} now", change.key, new.value),
+///         (_, None) => format!("{} is withdrawn", change.key),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Change<T> {
@@ -101,6 +138,14 @@ pub struct Change<T> {
 }
 
 /// Why a key shows what it shows.
+///
+/// ```
+/// use presence_mesh::{DeviceState, Explanation};
+/// fn why(explanation: &Explanation<DeviceState>) -> String {
+///     let shown = &explanation.shown;
+///     format!("{} shows {}: {}", explanation.key, shown.value, explanation.rule)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Explanation<T> {
@@ -113,6 +158,12 @@ pub struct Explanation<T> {
 }
 
 /// The rule that decided what is shown. Prints as a sentence.
+///
+/// ```
+/// use presence_mesh::Rule;
+/// assert_eq!(Rule::LatestWriter.name(), "latest-writer");
+/// assert_eq!(Rule::LatestWriter.to_string(), "the latest write wins");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Rule {
@@ -163,6 +214,13 @@ impl Rule {
 impl Shown<Value> {
     /// Decodes all values with `decode`; `None` when the shown one cannot be. Contributions that cannot be
     /// are left out.
+    ///
+    /// ```
+    /// use presence_mesh::{MessageCounts, Shown, Value};
+    /// fn counts(shown: &Shown<Value>) -> Option<Shown<MessageCounts>> {
+    ///     shown.decode(|value| value.decode())
+    /// }
+    /// ```
     pub fn decode<T>(&self, decode: impl Fn(&Value) -> Option<T>) -> Option<Shown<T>> {
         let contributions = self
             .contributions
@@ -180,8 +238,34 @@ impl Shown<Value> {
     }
 }
 
+impl Explanation<Value> {
+    /// Decodes all values with `decode`; `None` when the shown one cannot be. Contributions that cannot be
+    /// are left out.
+    ///
+    /// ```
+    /// use presence_mesh::{Explanation, MessageCounts, Value};
+    /// fn counts(told: &Explanation<Value>) -> Option<Explanation<MessageCounts>> {
+    ///     told.decode(|value| value.decode())
+    /// }
+    /// ```
+    pub fn decode<T>(&self, decode: impl Fn(&Value) -> Option<T>) -> Option<Explanation<T>> {
+        Some(Explanation {
+            key: self.key.clone(),
+            rule: self.rule,
+            shown: self.shown.decode(decode)?,
+        })
+    }
+}
+
 impl Contribution<Value> {
     /// Decodes the value with `decode`; `None` when that cannot be.
+    ///
+    /// ```
+    /// use presence_mesh::{Contribution, DeviceState, Value};
+    /// fn state(said: &Contribution<Value>) -> Option<Contribution<DeviceState>> {
+    ///     said.decode(|value| Some(value.device_state()))
+    /// }
+    /// ```
     pub fn decode<T>(&self, decode: impl Fn(&Value) -> Option<T>) -> Option<Contribution<T>> {
         Some(Contribution {
             node: self.node.clone(),

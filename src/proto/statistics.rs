@@ -11,6 +11,13 @@ use crate::model::SpaceId;
 /// How a replica is doing, in numbers: what it counted, and what there is now.
 ///
 /// Costs one look at each origin and none at keys: it may be asked for every second.
+///
+/// ```
+/// use presence_mesh::{Freshness, ReplicaStatistics, SpaceId};
+/// fn stale_lamps(statistics: &ReplicaStatistics) -> usize {
+///     statistics.entries.get(&(SpaceId::DEVICES, Freshness::Stale)).copied().unwrap_or_default()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ReplicaStatistics {
@@ -31,6 +38,11 @@ pub struct ReplicaStatistics {
 }
 
 /// A number for each space that users see.
+///
+/// ```
+/// use presence_mesh::{SpaceCounts, SpaceId};
+/// assert_eq!(SpaceCounts::default().get(SpaceId::DEVICES), 0);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SpaceCounts([u64; SpaceId::VISIBLE.len()]);
 
@@ -70,6 +82,13 @@ impl SpaceCounts {
 /// Counted is what was written in its origin's present life and came by gossip, or filled a gap: neither what a
 /// newcomer is told of the past, nor what an adapter merely restates. The two clocks are compared, less the skew
 /// that was measured between them, so what is below a millisecond or two says little.
+///
+/// ```
+/// use presence_mesh::Propagation;
+/// let none = Propagation::default();
+/// assert_eq!((none.count(), none.sum()), (0, std::time::Duration::ZERO));
+/// assert!(none.buckets().all(|(_, writes)| writes == 0));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Propagation {
     counts: [u64; Self::BOUNDS_MS.len() + 1],

@@ -403,18 +403,24 @@ impl Sync {
         })
     }
 
-    /// The next question, if a peer is free for one.
+    /// The next question, if a peer is free for one. `ready`: whether a first exchange is done. Until then state
+    /// comes before events: it says what those are called who published them.
     pub(super) fn next_request(
         &mut self,
         store: &Store,
         events: &Events,
+        ready: bool,
         now: i64,
     ) -> Option<(ReplicaId, RequestId, Request)> {
-        let (peer, what, request) = self
-            .next_events(events, true)
+        let (peer, what, request) = ready
+            .then(|| self.next_events(events, true))
+            .flatten()
             .or_else(|| self.next_pull(store, now))
             .or_else(|| self.next_round(store, now))
-            .or_else(|| self.next_events(events, false))?;
+            .or_else(|| {
+                let state_known = ready || (self.gaps.is_empty() && self.out.is_empty());
+                state_known.then(|| self.next_events(events, false))?
+            })?;
         let id = RequestId(self.next_id);
         self.next_id += 1;
         if let Asked::Pull(origins) = &what {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::error::FollowError;
 use super::shown::{Change, Shown};
 use crate::model::{Key, Pattern, Scope, Value};
 
@@ -57,7 +58,20 @@ pub(super) enum Next {
 }
 
 impl Watches {
-    pub(super) fn add(&mut self, scope: Scope, pattern: Pattern, hidden: bool) -> WatchId {
+    /// `limit`: how many there may be.
+    pub(super) fn add(
+        &mut self,
+        scope: Scope,
+        pattern: Pattern,
+        hidden: bool,
+        limit: usize,
+    ) -> Result<WatchId, FollowError> {
+        if self.all.len() >= limit {
+            return Err(FollowError::Full {
+                what: "watches",
+                limit,
+            });
+        }
         let id = WatchId(self.next);
         self.next += 1;
         self.all.insert(
@@ -70,12 +84,16 @@ impl Watches {
                 queue: VecDeque::new(),
             },
         );
-        id
+        Ok(id)
     }
 
     pub(super) fn remove(&mut self, id: WatchId) {
         self.all.remove(&id);
         self.woken.remove(&id);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {

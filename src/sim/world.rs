@@ -554,6 +554,11 @@ impl World {
         self.by_id.get(&replica).map_or(&[], Vec::as_slice)
     }
 
+    /// Whose disk a node begins with: a clone's is that of its original, anyone else's its own.
+    pub fn original(&self, node: usize) -> usize {
+        self.nodes[node].original
+    }
+
     /// Counts the lives of a node, from 1; 0 before the first.
     pub fn life(&self, node: usize) -> u32 {
         self.nodes[node].life
@@ -675,7 +680,10 @@ impl World {
         if this.watching != this.life {
             this.watching = this.life;
             this.watches = [SpaceId::DEVICES, SpaceId::MAILBOXES]
-                .map(|space| (space, replica.watch(space, Pattern::any(), false)))
+                .map(|space| {
+                    let watch = replica.watch(space, Pattern::any(), false);
+                    (space, watch.expect("two of a life are below any limit"))
+                })
                 .to_vec();
         }
         let taken = this.watches.iter().map(|(space, id)| {

@@ -31,6 +31,17 @@ impl<T: StateValue> Tracked<T> {
     }
 
     /// The key, as it was given.
+    ///
+    /// ```
+    /// # use presence_mesh::{MeshKey, blocking};
+    /// # let builder = blocking::Mesh::builder("acme").key(MeshKey::from_bytes([7; 32])).mdns(false);
+    /// # let node = blocking::Mesh::start(builder)?;
+    /// # let mesh = node.handle();
+    /// use presence_mesh::DeviceState;
+    /// let call = mesh.devices().track("PJSIP/100", DeviceState::Ringing)?;
+    /// assert_eq!(call.key(), "PJSIP/100");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn key(&self) -> &str {
         &self.key
     }

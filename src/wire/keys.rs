@@ -1,6 +1,7 @@
 //! The secrets: the key of a mesh, the identity of a replica, and what is derived from them.
 
 use std::fmt;
+use std::str::FromStr;
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use sha2::{Digest as _, Sha256};
@@ -9,6 +10,19 @@ use thiserror::Error;
 use crate::model::ReplicaId;
 
 /// The shared secret of a mesh: 32 bytes. Who holds it is a member.
+///
+/// ```
+/// use presence_mesh::MeshKey;
+/// let key: MeshKey = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff".parse()?;
+/// assert_eq!(MeshKey::parse(&key.to_text())?, key);
+/// assert_eq!(format!("{:?}", MeshKey::from_bytes([7; 32])), "MeshKey(…)", "secrets do not print");
+/// // What the network layer derives from it for one mesh.
+/// assert_ne!(key.network_key("acme"), key.network_key("other"));
+/// assert_ne!(key.rendezvous("acme"), key.network_key("acme"));
+/// assert!(key.topic("acme").starts_with("presence-mesh/1/"));
+/// assert!(key.protocol("acme", "sync").starts_with("/presence-mesh/sync/1/"));
+/// # Ok::<(), presence_mesh::wire::KeyFileError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct MeshKey([u8; 32]);
 
@@ -74,6 +88,15 @@ impl MeshKey {
     }
 }
 
+/// As [`MeshKey::parse`].
+impl FromStr for MeshKey {
+    type Err = KeyFileError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
 impl fmt::Debug for MeshKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("MeshKey(…)")
@@ -81,6 +104,14 @@ impl fmt::Debug for MeshKey {
 }
 
 /// Which mesh a message belongs to: 16 bytes derived from the mesh's key and its name.
+///
+/// ```
+/// use presence_mesh::MeshKey;
+/// use presence_mesh::wire::MeshId;
+/// let key = MeshKey::from_bytes([7; 32]);
+/// let id = MeshId::derive(&key, "acme");
+/// assert_ne!(id.as_bytes(), MeshId::derive(&key, "other").as_bytes());
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MeshId(pub(super) [u8; 16]);
 
@@ -107,6 +138,15 @@ impl fmt::Debug for MeshId {
 }
 
 /// A replica's private key: what makes it the only one that can write its map.
+///
+/// ```
+/// use presence_mesh::Identity;
+/// let identity = Identity::from_bytes([7; 32]); // yours are random, and stay
+/// let again = Identity::parse(&identity.to_text())?;
+/// assert_eq!(again.replica(), identity.replica());
+/// assert_eq!(again.to_bytes(), [7; 32]);
+/// # Ok::<(), presence_mesh::wire::KeyFileError>(())
+/// ```
 #[derive(Clone)]
 pub struct Identity(SigningKey);
 
@@ -148,6 +188,15 @@ impl Identity {
     }
 }
 
+/// As [`Identity::parse`].
+impl FromStr for Identity {
+    type Err = KeyFileError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({:?})", self.replica())
@@ -163,6 +212,13 @@ pub(super) fn verify(replica: ReplicaId, message: &[u8], signature: &[u8; 64]) -
 }
 
 /// The root of a replica's store: equal digests mean equal stores. Prints as hexadecimal.
+///
+/// ```
+/// use presence_mesh::Digest;
+/// let digest = Digest([0xab; 16]);
+/// assert_eq!(digest.to_string(), "ab".repeat(16));
+/// assert_eq!(digest.to_string().parse(), Ok(digest));
+/// ```
 #[derive(
     Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
@@ -174,6 +230,26 @@ impl fmt::Display for Digest {
     }
 }
 
+impl FromStr for Digest {
+    type Err = ParseDigestError;
+
+    /// Reads the 32 hexadecimal digits that it prints as.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bytes = text.as_bytes().try_into().ok().and_then(unhex::<32, 16>);
+        bytes.map(Self).ok_or(ParseDigestError)
+    }
+}
+
+/// The text is no digest.
+///
+/// ```
+/// use presence_mesh::{Digest, ParseDigestError};
+/// assert_eq!("ab".parse::<Digest>(), Err(ParseDigestError));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("a digest is 32 hexadecimal digits")]
+pub struct ParseDigestError;
+
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "root:{}", hex(&self.0[..4]))
@@ -181,6 +257,11 @@ impl fmt::Debug for Digest {
 }
 
 /// The text is not that of a key file.
+///
+/// ```
+/// use presence_mesh::{MeshKey, wire::KeyFileError};
+/// assert_eq!(MeshKey::parse("# a key\nabc\n"), Err(KeyFileError::Line { line: 2 }));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum KeyFileError {
@@ -209,7 +290,10 @@ fn parse_secret(text: &str) -> Result<[u8; 32], KeyFileError> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let bytes = unhex(line).ok_or(KeyFileError::Line { line: line_number })?;
+        let digits = line.as_bytes().try_into().ok();
+        let bytes = digits
+            .and_then(unhex::<64, 32>)
+            .ok_or(KeyFileError::Line { line: line_number })?;
         if secret.replace(bytes).is_some() {
             return Err(KeyFileError::Second { line: line_number });
         }
@@ -217,9 +301,9 @@ fn parse_secret(text: &str) -> Result<[u8; 32], KeyFileError> {
     secret.ok_or(KeyFileError::Empty)
 }
 
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
-    let mut bytes = [0; 32];
+/// `BYTES` is half of `DIGITS`.
+fn unhex<const DIGITS: usize, const BYTES: usize>(digits: &[u8; DIGITS]) -> Option<[u8; BYTES]> {
+    let mut bytes = [0; BYTES];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         let high = char::from(pair[0]).to_digit(16)?;
         let low = char::from(pair[1]).to_digit(16)?;

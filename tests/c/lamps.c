@@ -79,6 +79,40 @@ static void on_event(const pmesh_answer *answer, void *user_data) {
     }
 }
 
+/* What lasts as long as a call: a lamp, and this server's load, which is its own. */
+static pmesh_tracked *call, *load;
+
+static void begin_call(const pmesh_mesh *mesh) {
+    const pmesh_value ringing = {.device_state = PMESH_RINGING}, talking = {.device_state = PMESH_INUSE};
+    const pmesh_value calls = {.json = "{\"calls\":1}"};
+    MUST(pmesh_track(mesh, "custom-per-origin/load", "now", &calls, &load));
+    MUST(pmesh_track(mesh, "device", "PJSIP/300", &ringing, &call));
+    MUST(pmesh_tracked_set(call, &talking));
+}
+
+/* All of them or none: others never see half a floor. */
+static void set_floor(const pmesh_mesh *mesh) {
+    const pmesh_keyed_value lamps[] = {
+        {.key = "SIP/1", .value = {.device_state = PMESH_BUSY}},
+        {.key = "SIP/2", .value = {.device_state = PMESH_ONHOLD}},
+    };
+    const pmesh_keyed_value people[] = {{.key = "carol", .value = {.status = "xa", .subtype = "holiday"}}};
+    MUST(pmesh_set_many(mesh, "device", lamps, 2));
+    MUST(pmesh_set_many(mesh, "presence", people, 1));
+}
+
+static void print_loads(const pmesh_mesh *mesh) {
+    pmesh_answer *all;
+    MUST(pmesh_list(mesh, "custom-per-origin/load", "*", &all));
+    for (size_t i = 0; i < all->entry_count; i++)
+        printf("load: %s %s of %s\n", all->entries[i].key, all->entries[i].value.json,
+               strcmp(all->entries[i].origin, pmesh_id(mesh)) == 0 ? "c" : "another");
+    pmesh_answer_free(all);
+    MUST(pmesh_get(mesh, "custom-per-origin/load", "now", &all));
+    printf("loads: %lu say something\n", (unsigned long)all->entries->contribution_count);
+    pmesh_answer_free(all);
+}
+
 static void publish(const pmesh_mesh *mesh) {
     const unsigned char bytes[3] = {0, 1, 255};
     const pmesh_field fields[] = {
@@ -153,6 +187,14 @@ int main(int argc, char **argv) {
                 wait[INPUT].fd = -1;
             } else if (strcmp(line, "publish\n") == 0) {
                 publish(mesh);
+            } else if (strcmp(line, "call\n") == 0) {
+                set_floor(mesh);
+                begin_call(mesh);
+            } else if (strcmp(line, "loads\n") == 0) {
+                print_loads(mesh);
+            } else if (strcmp(line, "hang up\n") == 0) {
+                pmesh_tracked_free(call);
+                MUST(pmesh_set_custom_per_origin(mesh, "load", "peak", "{\"calls\":1}"));
             } else if (strcmp(line, "list\n") == 0) {
                 pmesh_answer *all;
                 MUST(pmesh_list(mesh, "device", "PJSIP/*", &all));
@@ -172,6 +214,7 @@ int main(int argc, char **argv) {
     pmesh_free(mesh); /* before the watch: that may outlive it */
     pmesh_watch_free(boxes);
     pmesh_watch_free(events);
+    pmesh_tracked_free(load);
     close(pipe_ends[0]);
     printf("left after %d calls\n", calls.count);
     return 0;

@@ -65,6 +65,17 @@ int main(void) {
     EXPECT(pmesh_publish(mesh, "call", &(pmesh_field){.name = "a", .holds = PMESH_FIELD_STR}, 1, 0), PMESH_BAD_ARGUMENT, "a is NULL");
     EXPECT(pmesh_subscribe(mesh, "*", (const char *[]){"slot ~ 7"}, 1, false, &watch), PMESH_BAD_ARGUMENT, "a condition is NAME OP VALUE");
     EXPECT(pmesh_subscribe(mesh, "*", (const char *[]){NULL}, 1, false, &watch), PMESH_BAD_ARGUMENT, "a condition is NULL");
+    pmesh_tracked *tracked = NULL;
+    EXPECT(pmesh_set_many(mesh, "device", NULL, 1), PMESH_BAD_ARGUMENT, "entries is NULL");
+    EXPECT(pmesh_set_many(mesh, "device", (pmesh_keyed_value[]){{"SIP/1", {.device_state = PMESH_BUSY}}, {"SIP/2", {.device_state = 9}}}, 2), PMESH_BAD_ARGUMENT, "9 is no device state");
+    EXPECT(pmesh_set_many(mesh, "custom/queues", (pmesh_keyed_value[]){{"sales", {.json = NULL}}}, 1), PMESH_BAD_ARGUMENT, "json is NULL");
+    EXPECT(pmesh_get(mesh, "device", "SIP/1", &answer), PMESH_NOT_FOUND, "nothing is known");
+    EXPECT(pmesh_track(mesh, "device", "SIP/1", NULL, &tracked), PMESH_BAD_ARGUMENT, "value is NULL");
+    EXPECT(pmesh_track(mesh, "device", "SIP/1", &(pmesh_value){.device_state = PMESH_BUSY}, NULL), PMESH_BAD_ARGUMENT, "out is NULL");
+    EXPECT(pmesh_track(mesh, "presence", "alice", &(pmesh_value){.device_state = PMESH_BUSY}, &tracked), PMESH_BAD_ARGUMENT, "status is NULL");
+    EXPECT(pmesh_tracked_set(NULL, &(pmesh_value){.device_state = PMESH_BUSY}), PMESH_BAD_ARGUMENT, "tracked is NULL");
+    if (tracked)
+        return 1;
     EXPECT(pmesh_get(mesh, "devices", "PJSIP/100", &answer), PMESH_BAD_ARGUMENT, "the space is \"devices\"");
     EXPECT(pmesh_get(mesh, "device", "PJSIP/100", NULL), PMESH_BAD_ARGUMENT, "out is NULL");
     if (answer)
@@ -106,6 +117,7 @@ int main(void) {
     pmesh_answer_free(NULL);
     pmesh_watch_free(NULL);
     pmesh_config_free(NULL);
+    pmesh_tracked_free(NULL);
     pmesh_free(NULL);
     printf("done\n");
     return 0;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use presence_mesh::bridge::asterisk::Told;
 use presence_mesh::{
     Contribution, DeviceState, Explanation, FieldValue, FoundBy, Freshness, Gap, Mesh, Peer,
-    PublishedEvent, Shown, SpaceId, Standing, Status,
+    PublishedEvent, SaveStatus, Shown, SpaceId, Standing, Status,
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,9 @@ impl From<serde_json::Value> for CustomFields {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Object<V> {
     pub key: String,
+    /// Whose own value this is, where each node's is shown apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<ReplicaIdText>,
     #[serde(flatten)]
     pub value: V,
     pub freshness: Freshness,
@@ -75,6 +79,21 @@ pub struct Explained<V> {
     /// The rule as a sentence.
     pub why: String,
     pub contributions: Vec<ExplainedPart<V>>,
+    /// What this node's PBX was told of it; absent where there is no bridge, or none that tells such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pbx: Option<Vec<ToldPart<V>>>,
+}
+
+/// What the PBX was told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToldPart<V> {
+    /// Under whose EID.
+    pub eid: String,
+    #[serde(flatten)]
+    pub value: V,
+    pub told_at: String,
+    /// Something else is to be told, or the PBX may have forgotten it.
+    pub pending: bool,
 }
 
 /// A contribution with its stamp.
@@ -108,6 +127,9 @@ pub struct StampText {
 pub struct Changed<V> {
     pub space: String,
     pub key: String,
+    /// Whose own changed, where each node's is shown apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<ReplicaIdText>,
     pub old: Option<Object<V>>,
     pub new: Option<Object<V>>,
 }
@@ -124,6 +146,18 @@ pub struct NodeStatus {
     pub peers_connected: usize,
     pub entries: Entries,
     pub digest: String,
+    /// How saving is going; null when the node keeps nothing.
+    #[serde(default)]
+    pub saving: Option<Saving>,
+}
+
+/// How saving is going.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saving {
+    pub saves: u64,
+    pub failures: u64,
+    /// What the last attempt failed of; null when it worked.
+    pub problem: Option<String>,
 }
 
 /// How many keys are shown, by space.
@@ -201,6 +235,9 @@ pub struct Health {
     pub ok: bool,
     /// Why not; empty when ok.
     pub reasons: Vec<String>,
+    /// What an operator should look at though it is ok.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Why a request was refused (RFC 9457).
@@ -255,6 +292,7 @@ impl<V> Object<V> {
     pub fn new<T: Into<V>>(shown: Shown<T>) -> Self {
         Self {
             key: shown.key.to_string(),
+            origin: shown.origin.map(|origin| origin.to_string()),
             value: shown.value.into(),
             freshness: shown.freshness,
             age_ms: ms(shown.age),
@@ -281,8 +319,18 @@ impl<V> Part<V> {
 }
 
 impl<V> Explained<V> {
-    pub fn new<T: Into<V>>(space: &str, explanation: Explanation<T>) -> Self {
+    pub fn new<T: Into<V>>(
+        space: &str,
+        explanation: Explanation<T>,
+        pbx: Option<Vec<Told<T>>>,
+    ) -> Self {
         let shown = explanation.shown;
+        let told = |told: Told<T>| ToldPart {
+            eid: told.eid.to_string(),
+            value: told.value.into(),
+            told_at: rfc3339(told.at),
+            pending: told.pending,
+        };
         Self {
             space: space.to_owned(),
             key: explanation.key.to_string(),
@@ -297,6 +345,7 @@ impl<V> Explained<V> {
                 .into_iter()
                 .map(ExplainedPart::new)
                 .collect(),
+            pbx: pbx.map(|pbx| pbx.into_iter().map(told).collect()),
         }
     }
 }
@@ -409,7 +458,17 @@ impl NodeStatus {
             ready: status.ready,
             peers_connected: status.peers_connected,
             digest: status.digest.to_string(),
+            saving: None,
         }
+    }
+
+    pub fn with_saving(mut self, saving: Option<SaveStatus>) -> Self {
+        self.saving = saving.map(|status| Saving {
+            saves: status.saves,
+            failures: status.failures,
+            problem: status.problem,
+        });
+        self
     }
 }
 
@@ -489,6 +548,7 @@ mod tests {
         };
         let object = Object {
             key: "PJSIP/100".into(),
+            origin: None,
             value,
             freshness: Freshness::Stale,
             age_ms: 42,

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::cli::AsteriskToolArgs;
 use crate::settings::{AsteriskSettings, Settings};
-use crate::{exit, logs, output};
+use crate::{exit, logs, output, secrets};
 
 /// The file in the data folder that remembers what the PBX was told.
 const LEDGER: &str = "asterisk.ledger";
@@ -185,18 +185,20 @@ pub async fn config(asterisk: &AsteriskSettings, folder: &Path) -> anyhow::Resul
 
 /// The PBX is believed for as long as a node is.
 fn timing(mesh: &Timing) -> AsteriskTiming {
-    AsteriskTiming {
-        probe: mesh.stale_after / 3,
-        stale_after: mesh.stale_after,
-        gone_after: mesh.gone_after,
-        // Every origin's lease has run once by then.
-        judge_after: mesh.gone_after * 3 / 2,
-        ..AsteriskTiming::default()
-    }
+    let mut timing = AsteriskTiming::default();
+    timing.probe = mesh.stale_after / 3;
+    timing.stale_after = mesh.stale_after;
+    timing.gone_after = mesh.gone_after;
+    // Every origin's lease has run once by then.
+    timing.judge_after = mesh.gone_after * 3 / 2;
+    timing
 }
 
 /// The password in a file that only its owner can read.
 pub fn password(path: &Path) -> anyhow::Result<Password> {
+    let credential = secrets::credential(path);
+    let trusted = credential.is_some();
+    let path = credential.as_deref().unwrap_or(path);
     let name = path.display();
     let read = || -> std::io::Result<(u32, String)> {
         Ok((
@@ -205,7 +207,7 @@ pub fn password(path: &Path) -> anyhow::Result<Password> {
         ))
     };
     let (mode, text) = read().with_context(|| format!("cannot read the password file {name}"))?;
-    if mode & 0o077 != 0 {
+    if mode & 0o077 != 0 && !trusted {
         bail!(
             "the password file {name} can be read by group or others (mode {mode:o}): chmod 600 it"
         );

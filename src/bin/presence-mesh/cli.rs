@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use presence_mesh::{DeviceState, FieldValue, PresenceStatus};
 
-use crate::{address, exit, settings, span};
+use crate::{address, exit, logs, settings, span};
 
 /// Shares the lamps and message counts of phone servers, without a coordinator.
 #[derive(Debug, Parser)]
@@ -25,6 +25,7 @@ Examples:
   presence-mesh set device Custom:night INUSE
   presence-mesh devices 'PJSIP/*'
   presence-mesh explain device PJSIP/100
+  presence-mesh top                                     a running node on the screen
   presence-mesh sim run simulations/split-heal.toml     a cut of the network in virtual time, judged
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 not ready or no node answers, 4 not found.
@@ -69,6 +70,8 @@ pub enum Command {
     Ping(ReadArgs),
     /// Tell what is wrong with this node, its mesh and its PBX, and how to mend it; exit code 1 when something is
     Doctor(DoctorArgs),
+    /// Watch a node on the screen: nodes, lamps, messages, events
+    Top(TopArgs),
     /// Run simulations of network partitions, and replay what went wrong
     #[command(subcommand)]
     Sim(SimCommand),
@@ -78,6 +81,23 @@ pub enum Command {
     /// The configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Write what packages are made of
+    #[command(subcommand, hide = true)]
+    Generate(GenerateCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GenerateCommand {
+    /// Write a manual page for each command
+    Man {
+        /// The folder, made when absent
+        dir: PathBuf,
+    },
+    /// Print completions of the command line
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Which node to talk to.
@@ -116,10 +136,15 @@ pub struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: presence-mesh custom queues 'sales*'")]
+#[command(
+    after_help = "Examples:\n  presence-mesh custom queues 'sales*'\n  presence-mesh custom --per-origin load"
+)]
 pub struct CustomArgs {
     /// The namespace
     pub namespace: String,
+    /// The values of which each node has its own
+    #[arg(long)]
+    pub per_origin: bool,
     #[command(flatten)]
     pub list: ListArgs,
 }
@@ -135,12 +160,36 @@ pub struct WatchArgs {
     #[arg(long, value_enum, default_value_t = SpaceName::Device)]
     pub space: SpaceName,
     /// Which custom values to follow
-    #[arg(long, value_name = "NAME", required_if_eq("space", "custom"))]
+    #[arg(long, value_name = "NAME", required_if_eq_any([("space", "custom"), ("space", "custom-per-origin")]))]
     pub namespace: Option<String>,
     /// A glob: * is any run of characters, ? is one
     pub pattern: Option<String>,
     #[command(flatten)]
     pub read: ReadArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Keys: e explain, / filter, r report, ? help, q quit. A lost node is said so at once, and looked for again.\n\
+                  Without a terminal, and with --plain, changes are printed as lines.\n\n\
+                  Examples:\n  presence-mesh top\n  presence-mesh top --http 10.0.0.7:4780 --ascii"
+)]
+pub struct TopArgs {
+    #[command(flatten)]
+    pub target: Target,
+    #[command(flatten)]
+    pub looks: LooksArgs,
+}
+
+/// How a panel is to look.
+#[derive(Debug, Args)]
+pub struct LooksArgs {
+    /// Print lines instead of painting the screen
+    #[arg(long)]
+    pub plain: bool,
+    /// Paint with ASCII alone [default: as the locale says]
+    #[arg(long)]
+    pub ascii: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -214,6 +263,8 @@ pub enum SpaceName {
     Mailbox,
     Presence,
     Custom,
+    /// Custom values, each node's apart
+    CustomPerOrigin,
 }
 
 impl SpaceName {
@@ -223,6 +274,7 @@ impl SpaceName {
             Self::Mailbox => "mailbox",
             Self::Presence => "presence",
             Self::Custom => "custom",
+            Self::CustomPerOrigin => "custom-per-origin",
         }
     }
 }
@@ -240,8 +292,10 @@ impl KeyArgs {
     /// The namespace, and the key.
     pub fn parts(&self) -> anyhow::Result<(Option<&str>, &str)> {
         match (self.space, self.names.as_slice()) {
-            (SpaceName::Custom, [namespace, key]) => Ok((Some(namespace), key)),
-            (SpaceName::Custom, _) => Err(exit::usage(
+            (SpaceName::Custom | SpaceName::CustomPerOrigin, [namespace, key]) => {
+                Ok((Some(namespace), key))
+            }
+            (SpaceName::Custom | SpaceName::CustomPerOrigin, _) => Err(exit::usage(
                 "a custom value is named by its namespace and its key",
             )),
             (_, [key]) => Ok((None, key)),
@@ -336,6 +390,21 @@ pub enum SetWhat {
         #[command(flatten)]
         target: Target,
     },
+    /// Say anything, as JSON, for this node alone: each node's own is shown apart
+    #[command(
+        after_help = "Example: presence-mesh set custom-per-origin load now '{\"calls\":12}'"
+    )]
+    CustomPerOrigin {
+        /// Such as load: 1 to 64 bytes, no slash; another than that of the same name in `custom`
+        namespace: String,
+        /// The key within it
+        key: String,
+        /// Any JSON of up to 4096 bytes; a text is in quotes
+        #[arg(value_name = "JSON", allow_hyphen_values = true)]
+        value: String,
+        #[command(flatten)]
+        target: Target,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -357,6 +426,9 @@ pub struct InitArgs {
     /// Where to write mesh.key, identity.key and presence-mesh.toml
     #[arg(long, default_value = ".")]
     pub dir: PathBuf,
+    /// Where the node is to keep its identity, made at its first start, and its state [default: DIR]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     /// The mesh's name: meshes with other names never mix
     #[arg(long, value_name = "NAME", value_parser = settings::name)]
     pub mesh: String,
@@ -401,6 +473,9 @@ pub struct JoinArgs {
     /// Where to write mesh.key, identity.key and presence-mesh.toml
     #[arg(long, default_value = ".")]
     pub dir: PathBuf,
+    /// Where the node is to keep its identity, made at its first start, and its state [default: DIR]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     /// What people call this node [default: the host's name]
     #[arg(long, value_name = "NAME", value_parser = settings::name)]
     pub node: Option<String>,
@@ -452,6 +527,9 @@ pub struct RunArgs {
     /// How long events are remembered for those who missed them, such as 60s [default: 0s, not at all]
     #[arg(long, value_name = "SPAN")]
     pub remember: Option<String>,
+    /// What logs look like [default: journal when stderr is systemd's journal, else text]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub log: Option<logs::Format>,
     #[command(flatten)]
     pub asterisk: AsteriskArgs,
 }
@@ -628,6 +706,8 @@ pub struct DemoArgs {
     /// Print no changes: only the start, cuts, heals and the summary
     #[arg(long)]
     pub headless: bool,
+    #[command(flatten)]
+    pub looks: LooksArgs,
     /// Chooses the calls; the same number gives the same calls
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -637,8 +717,12 @@ pub struct DemoArgs {
 }
 
 const DEMO_HELP: &str = "\
-All nodes run in this process and talk over real connections on the loopback interface. After 10 s the network is cut
-in two, 8 s later it heals; then again every minute. Exits with 1 when the nodes do not agree after a heal.
+All nodes run in this process and talk over real connections on the loopback interface. In a terminal it is a panel:
+x cuts the network, h heals it, k kills a node and revives it, c calls somebody, e explains a lamp, / filters, r writes
+a report, Tab looks from the next node, ? helps, q quits. NO_COLOR takes the colours away.
+
+Without a terminal, and with --plain or --headless, it prints lines: after 10 s the network is cut in two, 8 s later it
+heals; then again every minute. Exits with 1 when the nodes do not agree after a heal.
 
 Examples:
   presence-mesh demo

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::api::PREFIX;
 use crate::cli::{ClearArgs, SetArgs, SetWhat, SpaceName};
 use crate::exit;
-pub use connection::Connection;
+pub use connection::{Connection, StreamEvent};
 
 pub use events::events;
 pub use invite::invite;
@@ -60,17 +60,27 @@ pub fn set(args: &SetArgs) -> anyhow::Result<()> {
             key,
             value,
             target,
-        } => {
-            let body = serde_json::from_str(value)
-                .map_err(|error| exit::usage(format!("{value:?} is no JSON: {error}")))?;
-            (
-                target,
-                key_path(SpaceName::Custom, Some(namespace), key),
-                body,
-            )
-        }
+        } => (
+            target,
+            key_path(SpaceName::Custom, Some(namespace), key),
+            json_of(value)?,
+        ),
+        SetWhat::CustomPerOrigin {
+            namespace,
+            key,
+            value,
+            target,
+        } => (
+            target,
+            key_path(SpaceName::CustomPerOrigin, Some(namespace), key),
+            json_of(value)?,
+        ),
     };
     Connection::new(&target.address).put(&path, &body.to_string())
+}
+
+fn json_of(text: &str) -> anyhow::Result<serde_json::Value> {
+    serde_json::from_str(text).map_err(|error| exit::usage(format!("{text:?} is no JSON: {error}")))
 }
 
 /// `clear`: this node's contribution withdrawn.
@@ -87,6 +97,7 @@ fn key_path(space: SpaceName, namespace: Option<&str>, key: &str) -> String {
         SpaceName::Mailbox => "mailboxes",
         SpaceName::Presence => "presence",
         SpaceName::Custom => "custom",
+        SpaceName::CustomPerOrigin => "custom-per-origin",
     };
     format!("{PREFIX}/{plural}/{}", names_path(namespace, key))
 }
@@ -99,7 +110,7 @@ fn names_path(namespace: Option<&str>, key: &str) -> String {
     }
 }
 
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string()
 }
 

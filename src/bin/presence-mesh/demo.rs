@@ -1,38 +1,50 @@
 //! `demo`: a mesh on this machine, with phones that ring, and a network that is cut.
 //!
-//! [`engine`] makes things happen and tells them as [`Happening`]s; [`lines`] prints them. [`sites`] are the
-//! nodes, [`phones`] decide who calls whom, [`sightings`] measures how long a change takes to be seen. Others
-//! steer it through the [`Stage`].
+//! [`engine`] makes things happen and tells them as [`Happening`]s; [`lines`] prints them, and [`show`] paints
+//! them where somebody sits before a terminal, through the [`eyes`] of one node. [`sites`] are the nodes,
+//! [`phones`] decide who calls whom, [`sightings`] measures how long a change takes to be seen. Others steer it
+//! through the [`Stage`].
 
 mod dice;
 mod engine;
+mod eyes;
 mod lines;
 mod phones;
+mod show;
 mod sightings;
 mod sites;
 mod stage;
 
 use anyhow::{Context as _, bail};
+use tokio::sync::mpsc;
 
 use crate::cli::DemoArgs;
 use crate::http::{App, Server};
 use crate::logs;
+use crate::panel::{self, Theme};
 use crate::run::Stop;
 use engine::{Engine, Happening};
 use lines::Lines;
+use show::Show;
 pub use stage::{Fault, Stage};
 use stage::{Scene, Wish};
 
 /// Runs the demonstration until Ctrl-C, or for as long as asked.
 pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
-    logs::start(logs::DEMO);
+    // Where a panel is painted, logs would garble it: they go into its own log.
+    let painted = panel::is_wanted(args.looks.plain || args.headless);
+    let logs = painted.then(|| logs::start_into_queue(logs::DEMO));
+    if logs.is_none() {
+        logs::start(logs::DEMO);
+    }
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    let result = runtime.block_on(show(args));
+    let result = runtime.block_on(show(args, logs));
     runtime.shutdown_background();
     result
 }
 
-async fn show(args: &DemoArgs) -> anyhow::Result<()> {
+/// Painted where there is a queue for the logs, else told in lines.
+async fn show(args: &DemoArgs, logs: Option<mpsc::Receiver<String>>) -> anyhow::Result<()> {
     let mut stop = Stop::listen()?;
     let server = Server::bind(&args.http)
         .await
@@ -48,16 +60,31 @@ async fn show(args: &DemoArgs) -> anyhow::Result<()> {
         .with_stage(stage);
     let server = server.serve(app);
 
-    let mut lines = Lines::new(args.headless);
-    lines.up(&engine, address)?;
+    let mut lines = Lines::new(args.headless, engine.sites().count());
     let over = sleep_or_for_ever(args.duration);
-    tokio::pin!(over);
-    loop {
-        tokio::select! {
-            _ = stop.next() => break,
-            () = &mut over => break,
-            happening = engine.next() => lines.show(&happening?)?,
-            Some(wish) = wishes.recv() => grant(wish, &mut engine, &lines).await,
+    if let Some(mut logs) = logs {
+        // Whoever has the keys decides when something fails.
+        engine.by_hand();
+        let show = Show::begin(&engine, address, Theme::detect(args.looks.ascii))?;
+        show.run(
+            &mut engine,
+            &mut lines,
+            &mut wishes,
+            &mut logs,
+            over,
+            &mut stop,
+        )
+        .await?;
+    } else {
+        lines.up(&engine, address)?;
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                _ = stop.next() => break,
+                () = &mut over => break,
+                happening = engine.next() => lines.show(&happening?)?,
+                Some(wish) = wishes.recv() => grant(wish, &mut engine, &lines).await,
+            }
         }
     }
     drop(wishes);

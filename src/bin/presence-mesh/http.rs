@@ -154,6 +154,7 @@ impl App {
             .merge(keys::routes::<MessageCounts>())
             .merge(keys::routes::<Presence>())
             .merge(keys::routes::<serde_json::Value>())
+            .merge(keys::routes::<exposed::Apart>())
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
             .layer(middleware::from_fn(move |request, next| {

@@ -14,7 +14,7 @@ use crate::output;
 
 /// Writes `mesh.key`, `identity.key` and `presence-mesh.toml`; changes nothing when one of them is there.
 pub fn run(args: &InitArgs) -> anyhow::Result<()> {
-    let files = Files::prepare(&args.dir)?;
+    let files = Files::prepare(&args.dir, args.data_dir.as_deref())?;
     let identity = Identity::from_bytes(random_bytes()?);
     let key = MeshKey::from_bytes(random_bytes()?);
     files.write(&key, &identity, &args.mesh, &args.node, &[])?;
@@ -29,26 +29,33 @@ pub fn run(args: &InitArgs) -> anyhow::Result<()> {
 #[derive(Debug)]
 pub struct Files {
     dir: PathBuf,
+    /// Another folder is another user's, who makes its own identity at the first start.
+    data_dir: Option<PathBuf>,
 }
 
 impl Files {
-    const NAMES: [&str; 3] = ["mesh.key", "identity.key", "presence-mesh.toml"];
+    const KEY: &str = "mesh.key";
+    const CONFIG: &str = "presence-mesh.toml";
+    const IDENTITY: &str = "identity.key";
 
-    /// Makes the folder.
+    /// Makes the folder. `data_dir`: where the node is to keep what it knows, when not there.
     ///
     /// # Errors
     /// When one of the files is there, or nothing can be written there.
-    pub fn prepare(dir: &Path) -> anyhow::Result<Self> {
-        let dir = std::path::absolute(dir).context("no working directory")?;
-        let files = Self::NAMES.map(|name| dir.join(name));
-        if let Some(file) = files.iter().find(|file| file.symlink_metadata().is_ok()) {
+    pub fn prepare(dir: &Path, data_dir: Option<&Path>) -> anyhow::Result<Self> {
+        let absolute = |path| std::path::absolute(path).context("no working directory");
+        let (dir, data_dir) = (absolute(dir)?, data_dir.map(absolute).transpose()?);
+        let identity = data_dir.is_none().then_some(Self::IDENTITY);
+        let names = [Self::KEY, Self::CONFIG].into_iter().chain(identity);
+        let mut files = names.map(|name| dir.join(name));
+        if let Some(file) = files.find(|file| file.symlink_metadata().is_ok()) {
             bail!("{} exists already: nothing was changed", file.display());
         }
-        configuration("", "", &dir, &[])?;
+        configuration("", "", data_dir.as_ref().unwrap_or(&dir), &[])?;
         fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         access(&dir, Access::WRITE_OK | Access::EXEC_OK)
             .with_context(|| format!("cannot write to {}", dir.display()))?;
-        Ok(Self { dir })
+        Ok(Self { dir, data_dir })
     }
 
     /// Writes all of them or none, and tells where and what to do next.
@@ -60,12 +67,17 @@ impl Files {
         node: &str,
         join: &[String],
     ) -> anyhow::Result<()> {
-        let [key_file, identity_file, config] = Self::NAMES.map(|name| self.dir.join(name));
-        let files = [
-            (&key_file, 0o600, key.to_text()),
-            (&identity_file, 0o600, identity.to_text()),
-            (&config, 0o644, configuration(mesh, node, &self.dir, join)?),
+        let data_dir = self.data_dir.as_ref().unwrap_or(&self.dir);
+        let config = self.dir.join(Self::CONFIG);
+        let text = configuration(mesh, node, data_dir, join)?;
+        let mut files = vec![
+            (self.dir.join(Self::KEY), 0o600, key.to_text()),
+            (config.clone(), 0o644, text),
         ];
+        if self.data_dir.is_none() {
+            let file = self.dir.join(Self::IDENTITY);
+            files.push((file, 0o600, identity.to_text()));
+        }
         let mut made: Vec<&Path> = Vec::new();
         for (file, mode, text) in &files {
             if let Err(error) = write_new(file, *mode, text) {
@@ -80,11 +92,10 @@ impl Files {
         for (file, ..) in &files {
             output::line(format_args!("wrote {}", file.display()))?;
         }
-        eprintln!(
-            "This node is {}. Start it: presence-mesh run --config {}",
-            identity.replica(),
-            config.display()
-        );
+        if self.data_dir.is_none() {
+            eprintln!("This node is {}.", identity.replica());
+        }
+        eprintln!("Start it: presence-mesh run --config {}", config.display());
         Ok(())
     }
 }

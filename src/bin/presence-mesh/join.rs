@@ -28,7 +28,7 @@ pub fn run(args: &JoinArgs) -> anyhow::Result<()> {
     }
     let invite = read(io::stdin().lock())?;
     // Before the invite is used up.
-    let files = Files::prepare(&args.dir)?;
+    let files = Files::prepare(&args.dir, args.data_dir.as_deref())?;
     let identity = Identity::from_bytes(random_bytes()?);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let welcome = runtime

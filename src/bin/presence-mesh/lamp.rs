@@ -57,6 +57,16 @@ pub fn presence(status: PresenceStatus) -> &'static str {
     }
 }
 
+/// The shape of a presence in Unicode.
+pub fn presence_symbol(status: PresenceStatus) -> &'static str {
+    match status {
+        PresenceStatus::Available | PresenceStatus::Chat => "○",
+        PresenceStatus::Away | PresenceStatus::Xa | PresenceStatus::Dnd => "⊘",
+        PresenceStatus::Unavailable => "✕",
+        _ => "?",
+    }
+}
+
 /// How far a value is trusted, for people: `live`, `stale, 42 s ago`.
 pub fn trust(freshness: Freshness, age: Duration) -> String {
     match freshness {

@@ -8,18 +8,23 @@ mod client;
 mod demo;
 mod doctor;
 mod exit;
+mod generate;
 mod http;
 mod init;
 mod join;
 mod lamp;
 mod logs;
 mod output;
+mod panel;
 mod people;
 mod run;
+mod secrets;
+mod service;
 mod settings;
 mod sim;
 mod span;
 mod table;
+mod top;
 
 use std::process::ExitCode;
 
@@ -54,9 +59,11 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Peers(args) => client::peers(&args),
         Command::Ping(args) => client::ping(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Sim(command) => sim::run(&command),
         Command::Asterisk(AsteriskCommand::Config(args)) => bridge::print_config(&args),
         Command::Asterisk(AsteriskCommand::Withdraw(args)) => bridge::withdraw(&args),
+        Command::Generate(command) => generate::run(&command),
         Command::Config(ConfigCommand::Check { file }) => settings::check(&file),
     }
 }

@@ -17,3 +17,8 @@ pub fn raw(text: &str) -> anyhow::Result<()> {
     stdout.write_all(text.as_bytes())?;
     Ok(stdout.flush()?)
 }
+
+/// `1 conflict`, `2 conflicts`
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

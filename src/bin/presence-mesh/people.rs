@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::exit;
 
@@ -11,7 +11,7 @@ use crate::exit;
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Whose phone it is.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Person {
     pub key: String,
     pub name: String,

@@ -1,16 +1,19 @@
 //! `run`: a node.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use presence_mesh::{Mesh, MeshBuilder, StartError};
+use presence_mesh::{Mesh, MeshBuilder, MeshKey, StartError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::bridge::Bridge;
 use crate::cli::RunArgs;
 use crate::http::{App, Limits, Server, View};
+use crate::service::Service;
 use crate::settings::Settings;
-use crate::{exit, logs, output, people};
+use crate::{exit, logs, output, people, secrets};
 
 /// How long leaving may take: withdrawals at the PBX, the goodbye to the others.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(8);
@@ -19,7 +22,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Runs a node until it is told to stop.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
-    logs::start(logs::OPERATOR);
+    logs::start_as(logs::OPERATOR, args.log);
     let settings = Settings::for_run(args)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let result = runtime.block_on(node(&settings));
@@ -30,6 +33,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 async fn node(settings: &Settings) -> anyhow::Result<()> {
     // Before anything listens: a signal must never find the default action once the line is printed.
     let mut stop = Stop::listen()?;
+    let left_out = tokio::spawn(logs::tell_left_out());
     let server = match &settings.http {
         Some(address) => Some(Server::bind(address).await?),
         None => None,
@@ -63,6 +67,7 @@ async fn node(settings: &Settings) -> anyhow::Result<()> {
         mesh.id()
     ))?;
     tracing::info!(node = mesh.node(), mesh = mesh.mesh_name(), replica = %mesh.id(), "node started");
+    let service = Service::ready(&mesh);
 
     let mut peers = mesh.watch_peers();
     let ended = async { while peers.changed().await.is_some() {} };
@@ -70,6 +75,7 @@ async fn node(settings: &Settings) -> anyhow::Result<()> {
         name = stop.next() => Some(name),
         () = ended => None,
     };
+    service.stopping();
     match told {
         Some(signal) => tracing::info!(signal, "leaving"),
         None => tracing::error!("the network task has ended"),
@@ -83,6 +89,7 @@ async fn node(settings: &Settings) -> anyhow::Result<()> {
         },
         signal = stop.next() => tracing::warn!(signal, "told again, leaving at once"),
     }
+    left_out.abort();
     if let Some(server) = server {
         server.abort();
     }
@@ -107,9 +114,12 @@ fn builder(settings: &Settings) -> anyhow::Result<MeshBuilder> {
         .clone()
         .unwrap_or_else(|| data_dir.join("mesh.key"));
     let state = data_dir.join("state.redb");
-    let mut builder = Mesh::builder(settings.mesh_name()?)
-        .node(settings.node_name())
-        .key_file(key_file)?
+    let builder = Mesh::builder(settings.mesh_name()?).node(settings.node_name());
+    let builder = match secrets::credential(&key_file) {
+        Some(credential) => builder.key(mesh_key(&credential)?),
+        None => builder.key_file(key_file)?,
+    };
+    let mut builder = builder
         .data_dir(data_dir)?
         .persist(state)
         .join(&settings.join)?
@@ -124,6 +134,13 @@ fn builder(settings: &Settings) -> anyhow::Result<MeshBuilder> {
         builder = builder.listen(address)?;
     }
     Ok(builder)
+}
+
+/// The mesh key in a credential, whose permissions say nothing.
+fn mesh_key(credential: &Path) -> anyhow::Result<MeshKey> {
+    let name = credential.display();
+    let text = fs::read_to_string(credential).with_context(|| format!("cannot read {name}"))?;
+    MeshKey::parse(&text).with_context(|| format!("cannot use {name}"))
 }
 
 async fn start(builder: MeshBuilder) -> anyhow::Result<Mesh> {

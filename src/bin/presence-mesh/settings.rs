@@ -226,19 +226,22 @@ impl Settings {
 
     /// The preset's timings, and what was given over them.
     pub fn timing(&self) -> Timing {
-        let preset = self.preset.timing();
+        let mut timing = self.preset.timing();
         let given = &self.timing;
-        Timing {
-            beat: given.beat.unwrap_or(preset.beat),
-            stale_after: given.stale_after.unwrap_or(preset.stale_after),
-            gone_after: given.gone_after.unwrap_or(preset.gone_after),
-            forget_after: given.forget_after.unwrap_or(preset.forget_after),
-            sync: given.sync.unwrap_or(preset.sync),
-            retry: given.retry.unwrap_or(preset.retry),
-            tombstone: given.tombstone.unwrap_or(preset.tombstone),
-            max_clock_drift: given.max_clock_drift.unwrap_or(preset.max_clock_drift),
-            remember: given.remember.unwrap_or(preset.remember),
+        for (timing, given) in [
+            (&mut timing.beat, given.beat),
+            (&mut timing.stale_after, given.stale_after),
+            (&mut timing.gone_after, given.gone_after),
+            (&mut timing.forget_after, given.forget_after),
+            (&mut timing.sync, given.sync),
+            (&mut timing.retry, given.retry),
+            (&mut timing.tombstone, given.tombstone),
+            (&mut timing.max_clock_drift, given.max_clock_drift),
+            (&mut timing.remember, given.remember),
+        ] {
+            *timing = given.unwrap_or(*timing);
         }
+        timing
     }
 
     /// The mesh's name, which has no default.

@@ -40,6 +40,17 @@ pub fn age(age: Duration) -> String {
     }
 }
 
+/// An age where room is short: `0s`, `42s`, `5m`, `3h`, `2d`; rounded down.
+pub fn short(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..=119 => format!("{seconds}s"),
+        120..=7_199 => format!("{}m", seconds / 60),
+        7_200..=172_799 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
 /// How long something took: `0.42 s`, `12.3 ms`.
 pub fn took(took: Duration) -> String {
     let ms = took.as_secs_f64() * 1_000.0;
@@ -97,7 +108,10 @@ mod tests {
             (200_000_000, "2 d"),
         ];
         for (ms, text) in cases {
-            assert_eq!(age(Duration::from_millis(ms)), text);
+            let span = Duration::from_millis(ms);
+            assert_eq!(age(span), text);
+            let whole = text.replace("0.4", "0").replace("min", "m");
+            assert_eq!(short(span), whole.replace(' ', ""));
         }
     }
 }

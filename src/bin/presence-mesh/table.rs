@@ -1,14 +1,16 @@
 //! Answers as people read them.
 
+mod explain;
+
 use std::time::Duration;
 
 use presence_mesh::{Freshness, MessageCounts, Presence, Standing};
 use tabled::builder::Builder;
 use tabled::settings::Style;
 
-use crate::api::{
-    Changed, CustomFields, DeviceFields, Explained, NodeStatus, Object, PeerObject, PongObject,
-};
+use crate::api::{Changed, CustomFields, DeviceFields, NodeStatus, Object, PeerObject, PongObject};
+pub use explain::explain;
+
 use crate::{lamp, span};
 
 /// How a value looks.
@@ -217,6 +219,9 @@ pub fn status(status: &NodeStatus) -> String {
         status.entries.presence,
         status.entries.custom
     );
+    let saving = status.saving.as_ref();
+    let problem = saving.and_then(|saving| saving.problem.as_deref());
+    let unsaved = problem.map(|problem| ("state", format!("cannot be saved: {problem}")));
     let rows = [
         ("mesh", status.mesh.clone()),
         ("node", status.node.clone()),
@@ -229,52 +234,10 @@ pub fn status(status: &NodeStatus) -> String {
         ("digest", status.digest.clone()),
     ];
     rows.iter()
+        .chain(&unsaved)
         .map(|(name, value)| format!("{name:<16} {value}"))
         .collect::<Vec<_>>()
         .join("\n")
-}
-
-/// Why a key shows what it shows.
-pub fn explain<V: Cells>(explained: &Explained<V>) -> String {
-    let age = Duration::from_millis(explained.age_ms);
-    let mut text = format!(
-        "{} {}: {}\n{}, last changed {}\n",
-        explained.space,
-        explained.key,
-        explained.value.text(explained.freshness, age),
-        lamp::trust(explained.freshness, age),
-        explained.changed_at,
-    );
-    let rows = explained.contributions.iter().map(|contribution| {
-        let part = &contribution.part;
-        let notes = [
-            (contribution.own, "this node"),
-            (contribution.held, "held back: written in the future"),
-            (contribution.previous, "from before its restart"),
-        ];
-        let notes: Vec<&str> = notes
-            .into_iter()
-            .filter_map(|(holds, note)| holds.then_some(note))
-            .collect();
-        vec![
-            if contribution.wins { "*" } else { "" }.to_owned(),
-            part.node.clone(),
-            part.value.plain(),
-            lamp::trust(part.freshness, Duration::from_millis(part.age_ms)),
-            contribution.written_at.clone(),
-            contribution.source.clone(),
-            format!("{}:{}", contribution.stamp.hlc, contribution.stamp.seq),
-            notes.join(", "),
-        ]
-    });
-    text.push_str(&table(
-        &[
-            "", "NODE", "VALUE", "TRUST", "WRITTEN", "BY", "STAMP", "NOTE",
-        ],
-        rows,
-    ));
-    text.push_str(&format!("\n* decides: {}", explained.why));
-    text
 }
 
 /// A line of `watch`.
@@ -293,7 +256,8 @@ pub fn change<V: Cells>(change: &Changed<V>) -> String {
         .new
         .as_ref()
         .map(nodes)
-        .filter(|nodes| !nodes.is_empty());
+        .filter(|nodes| !nodes.is_empty())
+        .or_else(|| change.origin.clone());
     let by = by.map(|nodes| format!("  ({nodes})")).unwrap_or_default();
     format!("{}  {old} -> {new}{by}", change.key)
 }
@@ -331,7 +295,7 @@ mod tests {
     use presence_mesh::DeviceState;
 
     use super::*;
-    use crate::api::{ExplainedPart, Part, StampText};
+    use crate::api::Part;
 
     fn part(
         node: &str,
@@ -351,6 +315,7 @@ mod tests {
     fn object(freshness: Freshness, age_ms: u64) -> Object<DeviceFields> {
         Object {
             key: "PJSIP/100".into(),
+            origin: None,
             value: DeviceFields {
                 state: DeviceState::InUse,
             },
@@ -381,6 +346,7 @@ mod tests {
         let change = Changed {
             space: "device".into(),
             key: "PJSIP/100".into(),
+            origin: None,
             old: None,
             new: Some(object(Freshness::Live, 0)),
         };
@@ -394,56 +360,5 @@ mod tests {
             ..change
         };
         assert_eq!(super::change(&change), "PJSIP/100  [#] On a call -> -");
-    }
-
-    #[test]
-    fn an_explanation_shows_who_decides_and_the_rule() {
-        let contribution = |node: &str, state, wins| ExplainedPart {
-            part: part(node, state, Freshness::Live, 0),
-            stamp: StampText {
-                hlc: "77".into(),
-                replica: "12D3".into(),
-                incarnation: "1".into(),
-                seq: 9,
-            },
-            written_at: "2026-01-01T00:00:00.000Z".into(),
-            source: "api".into(),
-            own: node == "paris",
-            held: false,
-            previous: false,
-            wins,
-        };
-        let explained = Explained {
-            space: "device".into(),
-            key: "PJSIP/100".into(),
-            value: DeviceFields {
-                state: DeviceState::InUse,
-            },
-            freshness: Freshness::Live,
-            age_ms: 0,
-            changed_at: "2026-01-01T00:00:00.000Z".into(),
-            rule: "aggregate".into(),
-            why: "the busiest wins".into(),
-            contributions: vec![
-                contribution("berlin", DeviceState::InUse, true),
-                contribution("paris", DeviceState::NotInUse, false),
-            ],
-        };
-        let text = explain(&explained);
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "device PJSIP/100: [#] On a call");
-        assert!(
-            lines[3].trim_start().starts_with("*   berlin") || lines[3].contains('*'),
-            "{text}"
-        );
-        assert!(
-            lines[3].contains("berlin") && lines[3].contains("INUSE") && lines[3].contains("77:9"),
-            "{text}"
-        );
-        assert!(
-            !lines[4].contains('*') && lines[4].contains("this node"),
-            "{text}"
-        );
-        assert_eq!(lines[5], "* decides: the busiest wins");
     }
 }

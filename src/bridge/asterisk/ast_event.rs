@@ -47,6 +47,13 @@ pub struct AstEvent {
 }
 
 /// One thing that an event says.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::{AstEvent, InformationElement, Payload};
+/// let element = InformationElement { element_type: 0x0001, payload: Payload::Uint(2) };
+/// let event = AstEvent { event_type: 0x0001, elements: vec![element] };
+/// assert_eq!(event.element(0x0001), Some(&Payload::Uint(2)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InformationElement {
     /// Its type, `AST_EVENT_IE_…` of `event_defs.h`.
@@ -56,6 +63,12 @@ pub struct InformationElement {
 }
 
 /// What an information element says.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::{Payload, text_hash};
+/// let hash = text_hash("100").to_le_bytes();
+/// assert_eq!(Payload::text("100"), Payload::Text { hash, text: "100".into() });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Payload {
@@ -179,6 +192,12 @@ impl AstEvent {
     }
 
     /// The first element of this type.
+    ///
+    /// ```
+    /// use presence_mesh::bridge::asterisk::AstEvent;
+    /// let empty = AstEvent { event_type: 0x0001, elements: Vec::new() };
+    /// assert_eq!(empty.element(0x0001), None);
+    /// ```
     pub fn element(&self, element_type: u16) -> Option<&Payload> {
         let mut elements = self.elements.iter();
         let found = elements.find(|element| element.element_type == element_type)?;
@@ -191,6 +210,10 @@ fn two_words([a, b, c, d]: [u8; HEADER_BYTES]) -> (u16, u16) {
 }
 
 /// Asterisk's hash of a text (`ast_str_hash`: djb2 with exclusive or, 31 bits of it).
+///
+/// ```
+/// assert_eq!(presence_mesh::bridge::asterisk::text_hash(""), 5381);
+/// ```
 pub fn text_hash(text: &str) -> u32 {
     let hash = text.bytes().fold(5381u32, |hash, byte| {
         hash.wrapping_mul(33) ^ u32::from(byte)
@@ -199,6 +222,11 @@ pub fn text_hash(text: &str) -> u32 {
 }
 
 /// Bytes are no event, or an event cannot be written.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::{AstEvent, AstEventError};
+/// assert_eq!(AstEvent::decode(&[0, 1]), Err(AstEventError::Header));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AstEventError {

@@ -11,7 +11,14 @@ use crate::{
 };
 
 /// One of the two event packages Asterisk distributes its states by.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::Package;
+/// assert_eq!(Package::from_event("asterisk-mwi;id=1"), Some(Package::Mwi));
+/// assert_eq!(Package::Mwi.name(), "asterisk-mwi");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Package {
     /// Device states.
     DeviceState,
@@ -41,7 +48,17 @@ impl Package {
 }
 
 /// The JSON body of one PUBLISH: one statement of one server.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::{Body, Package};
+/// let json = br#"{"type":"devicestate","device":"PJSIP/alice","state":"INUSE","cachable":1,"eid":"02:00:00:00:00:0a"}"#;
+/// let body = Body::parse(Package::DeviceState, json)?;
+/// assert_eq!(body.eid().to_string(), "02:00:00:00:00:0a");
+/// assert_eq!(body.to_json().as_bytes(), json);
+/// # Ok::<(), presence_mesh::bridge::asterisk::BodyError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Body {
     /// The server with this EID says what a device of its own does.
     Device {
@@ -182,6 +199,11 @@ impl Body {
 }
 
 /// The body was refused; nothing was taken from it.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::{Body, BodyError, Package};
+/// assert_eq!(Body::parse(Package::Mwi, b"[]"), Err(BodyError::NoObject));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum BodyError {

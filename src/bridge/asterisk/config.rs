@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::ledger::LedgerError;
 use super::transaction::Retransmit;
-use crate::Pattern;
+use crate::{FollowError, Pattern};
 
 /// Which Asterisk, how it is reached, and what is shared with it.
 ///
@@ -24,6 +24,7 @@ use crate::Pattern;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct AsteriskConfig {
     /// Where the PBX publishes to. Whoever can reach it may speak for the PBX: keep it on loopback.
     pub listen: SocketAddr,
@@ -110,6 +111,11 @@ pub(super) struct Server {
 }
 
 /// A password that is not shown.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::Password;
+/// assert_eq!(format!("{:?}", Password::from("CHANGE-ME")), "Password(hidden)");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
@@ -137,8 +143,17 @@ impl fmt::Debug for Password {
     }
 }
 
-/// How long things take.
+/// How long things take. Made by [`AsteriskTiming::default`] and changed field by field: there will be more of
+/// them.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::AsteriskTiming;
+/// use std::time::Duration;
+/// let mut timing = AsteriskTiming::default();
+/// timing.gone_after = Duration::from_secs(30); // a PBX that restarts slowly
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AsteriskTiming {
     /// How often the PBX is asked for a sign of life. 1 s.
     pub probe: Duration,
@@ -191,6 +206,12 @@ impl Default for AsteriskTiming {
 }
 
 /// The bridge cannot start; nothing was changed.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::{AsteriskConfig, AsteriskError, pjsip_config};
+/// let config = AsteriskConfig::new(([127, 0, 0, 1], 5099).into(), "sips:mesh@127.0.0.1", "asterisk.ledger");
+/// assert!(matches!(pjsip_config(&config, "berlin"), Err(AsteriskError::Server { .. })));
+/// ```
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AsteriskError {
@@ -223,6 +244,9 @@ pub enum AsteriskError {
     /// The ledger is not usable.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The mesh's node has as many watches as it may.
+    #[error(transparent)]
+    Watch(#[from] FollowError),
     /// A timing makes no sense.
     #[error("{field} is out of bounds: {bound}")]
     Timing {
@@ -299,6 +323,13 @@ impl AsteriskTiming {
 /// The blocks for `pjsip.conf` that join an Asterisk to this bridge, filled in.
 ///
 /// `node` names the PBX towards us; only letters, digits, `-` and `_` of it are used.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::{AsteriskConfig, pjsip_config};
+/// let config = AsteriskConfig::new(([127, 0, 0, 1], 5099).into(), "sip:mesh@127.0.0.1:5060", "asterisk.ledger");
+/// println!("{}", pjsip_config(&config, "berlin")?);
+/// # Ok::<(), presence_mesh::bridge::asterisk::AsteriskError>(())
+/// ```
 pub fn pjsip_config(config: &AsteriskConfig, node: &str) -> Result<String, AsteriskError> {
     let Server {
         user: publication, ..

@@ -12,6 +12,15 @@ use crate::ReplicaId;
 ///
 /// Asterisk keeps device state per (device, EID) and shows the aggregate, so whatever is told to it must come
 /// under the EID of who owns it.
+///
+/// ```
+/// use presence_mesh::{ReplicaId, bridge::asterisk::Eid};
+/// let eid: Eid = "02:00:00:00:AB:0a".parse()?;
+/// assert_eq!(eid.to_string(), "02:00:00:00:ab:0a");
+/// assert_eq!(Eid::from_bytes(*eid.as_bytes()), eid);
+/// assert_eq!(Eid::synthetic(ReplicaId::from_public_key([7; 32])).as_bytes()[0], 0x02);
+/// # Ok::<(), presence_mesh::bridge::asterisk::ParseEidError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Eid([u8; 6]);
 
@@ -76,6 +85,11 @@ impl FromStr for Eid {
 }
 
 /// The text is not an EID.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::{Eid, ParseEidError};
+/// assert_eq!("02:00".parse::<Eid>(), Err(ParseEidError));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("not an eid: expected six pairs of hexadecimal digits, as in 02:00:00:00:00:0a")]
 pub struct ParseEidError;

@@ -266,6 +266,12 @@ fn read_value(text: &str) -> (Option<Telling>, SystemTime) {
 }
 
 /// The ledger cannot be used. Without it nothing new is told to the PBX: it could not be taken back.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::LedgerError;
+/// let error = LedgerError::InUse { path: "asterisk.ledger".into() };
+/// assert!(error.to_string().starts_with("the ledger asterisk.ledger is in use"));
+/// ```
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LedgerError {

@@ -18,6 +18,11 @@ pub(super) struct Pulse {
 }
 
 /// Whether the PBX answers.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::PbxStanding;
+/// assert!(PbxStanding::Up < PbxStanding::Silent && PbxStanding::Silent < PbxStanding::Gone);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum PbxStanding {

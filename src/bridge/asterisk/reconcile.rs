@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use super::Told;
 use super::body::{Body, Package};
 use super::eid::Eid;
 use super::ledger::{LedgerChange, LedgerRow, Slot, Telling};
@@ -75,6 +76,17 @@ pub(super) struct ToldRow {
     pub(super) at: SystemTime,
     /// Something else is wanted, or the PBX may have forgotten it.
     pub(super) pending: bool,
+}
+
+impl ToldRow {
+    pub(super) fn told<T>(self, eid: Eid, value: T) -> Told<T> {
+        Told {
+            eid,
+            value,
+            at: self.at,
+            pending: self.pending,
+        }
+    }
 }
 
 /// See the module.
@@ -450,22 +462,21 @@ impl Reconciler {
 
     /// What was told of a device, by EID.
     pub(super) fn told(&self, device: &str) -> Vec<(Eid, ToldRow)> {
-        self.eids(device)
-            .into_iter()
-            .filter_map(|eid| {
-                let row = &self.rows[&Slot::Device(device.to_owned(), eid)];
-                let (telling, at) = row.told?;
-                let pending = row.needs(self.judging).is_some() || row.done != Done::Told(telling);
-                Some((
-                    eid,
-                    ToldRow {
-                        telling,
-                        at,
-                        pending,
-                    },
-                ))
-            })
+        let eids = self.eids(device).into_iter();
+        eids.filter_map(|eid| Some((eid, self.told_of(&Slot::Device(device.to_owned(), eid))?)))
             .collect()
+    }
+
+    /// What was told of a slot; `None` when nothing was, or nothing is known of it any more.
+    pub(super) fn told_of(&self, slot: &Slot) -> Option<ToldRow> {
+        let row = self.rows.get(slot)?;
+        let (telling, at) = row.told?;
+        let pending = row.needs(self.judging).is_some() || row.done != Done::Told(telling);
+        Some(ToldRow {
+            telling,
+            at,
+            pending,
+        })
     }
 
     /// How many slots the PBX knows or may know.

@@ -9,6 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 /// How often a request is repeated and when it is given up.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::Retransmit;
+/// use std::time::Duration;
+/// let impatient = Retransmit { give_up: Duration::from_secs(8), ..Retransmit::default() };
+/// assert_eq!(impatient.first, Duration::from_millis(500));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retransmit {
     /// The wait before the first repetition; doubles each time. RFC 3261: 500 ms (T1).

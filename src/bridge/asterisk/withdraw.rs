@@ -15,6 +15,16 @@ use super::{Prepared, prepare};
 const NOBODY: Eid = Eid::from_bytes([0x02, 0, 0, 0, 0, 0]);
 
 /// What [`withdraw_from_ledger`] did.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::Withdrawal;
+/// fn told(done: &Withdrawal) -> String {
+///     match &done.refusal {
+///         None => format!("{} taken back", done.withdrawn),
+///         Some(refusal) => format!("{} left: {refusal}", done.left),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Withdrawal {
@@ -28,8 +38,21 @@ pub struct Withdrawal {
 
 /// Takes back all that this node ever told its PBX, while the node is not running. Gives up after `within`.
 ///
+/// Cancel safe: dropped half-way, what was taken back is, and the rest stays in the ledger.
+///
 /// # Errors
 /// When the ledger is in use by a running node or cannot be opened, or no socket can be had.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), presence_mesh::bridge::asterisk::AsteriskError> {
+/// use presence_mesh::bridge::asterisk::{AsteriskConfig, withdraw_from_ledger};
+/// use std::time::Duration;
+/// let config = AsteriskConfig::new(([127, 0, 0, 1], 5099).into(), "sip:mesh@127.0.0.1:5060", "asterisk.ledger");
+/// let done = withdraw_from_ledger(&config, Duration::from_secs(10)).await?;
+/// println!("{} taken back, {} left", done.withdrawn, done.left);
+/// # Ok(())
+/// # }
+/// ```
 pub async fn withdraw_from_ledger(
     config: &AsteriskConfig,
     within: Duration,

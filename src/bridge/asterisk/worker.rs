@@ -71,15 +71,25 @@ pub(super) struct Worker {
     pub(super) published: watch::Sender<Published>,
 }
 
+/// What the mesh says, as it changes.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) devices: Watcher<DeviceState>,
+    pub(super) mailboxes: Watcher<MessageCounts>,
+}
+
 impl Worker {
     /// Runs until `stop`; then takes back what the PBX was told, and says on it how many slots remain.
     pub(super) async fn run(
         mut self,
+        watched: Watched,
         mut statements: mpsc::Receiver<Said>,
         mut stop: oneshot::Receiver<oneshot::Sender<usize>>,
     ) {
-        let mut devices = self.devices.watch_contributions(Pattern::any());
-        let mut mailboxes = self.mailboxes.watch_contributions(Pattern::any());
+        let Watched {
+            mut devices,
+            mut mailboxes,
+        } = watched;
         let mut peers = self.mesh.watch_peers();
         let mut mesh_ended = false;
         let mut last = self.clock.now();

@@ -36,6 +36,16 @@ pub struct Condition {
 }
 
 /// What must hold of a field.
+///
+/// ```
+/// use presence_mesh::{Condition, Event, Test};
+/// let call = Event::new("call.ended").with("queue", "sales").with("flags", 0b101);
+/// let holds = |field: &str, test| Condition::new(field, test).holds(&call);
+/// assert!(holds("queue", Test::In(vec!["sales".into(), "support".into()])));
+/// assert!(holds("flags", Test::HasFlags(0b100)));
+/// assert!(holds("agent", Test::Ne("alice".into())), "there is none");
+/// assert!(!holds("agent", Test::Exists));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -140,6 +150,12 @@ impl fmt::Display for Condition {
 }
 
 /// A text is no condition.
+///
+/// ```
+/// use presence_mesh::{Condition, ParseConditionError};
+/// assert_eq!("slot > 7".parse::<Condition>(), Err(ParseConditionError::Operator));
+/// assert_eq!("a b = 7".parse::<Condition>(), Err(ParseConditionError::Field));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ParseConditionError {

@@ -14,6 +14,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 ///
 /// As text (JSON) it is plain: a string, an integer, a boolean, null for "exists", `{"bytes":"base64"}`,
 /// `{"flags":5}`. An integer read from text is a [`FieldValue::U64`] when it is not negative.
+///
+/// ```
+/// use presence_mesh::FieldValue;
+/// assert_eq!(FieldValue::from_text("701"), FieldValue::U64(701));
+/// assert_eq!(FieldValue::from_text("-3").as_i64(), Some(-3));
+/// assert_eq!(FieldValue::from(701).as_u64(), Some(701));
+/// assert_eq!(FieldValue::from("PJSIP/100").as_str(), Some("PJSIP/100"));
+/// assert_eq!(FieldValue::from(true).as_bool(), Some(true));
+/// assert_eq!(FieldValue::from(vec![0, 255]).as_bytes(), Some(&[0, 255][..]));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FieldValue {

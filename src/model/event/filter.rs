@@ -50,6 +50,11 @@ impl Filter {
     }
 
     /// Every event.
+    ///
+    /// ```
+    /// use presence_mesh::{Event, Filter};
+    /// assert!(Filter::everything().matches(&Event::new("call.parked")));
+    /// ```
     pub fn everything() -> Self {
         Self::kind(Pattern::any())
     }
@@ -62,6 +67,12 @@ impl Filter {
     }
 
     /// Only those of which this holds, too.
+    ///
+    /// ```
+    /// use presence_mesh::{Event, Filter, Test};
+    /// let parked_by = Filter::kind("call.parked").field("caller", Test::Prefix("PJSIP/".into()));
+    /// assert!(parked_by.matches(&Event::new("call.parked").with("caller", "PJSIP/100")));
+    /// ```
     #[must_use]
     pub fn field(self, name: impl Into<String>, test: Test) -> Self {
         self.and(Condition::new(name, test))
@@ -76,6 +87,12 @@ impl Filter {
 
     /// Also those that were published before, as far as they are remembered. Default: only what is published
     /// from now on.
+    ///
+    /// ```
+    /// use presence_mesh::Filter;
+    /// let records = Filter::kind("call.ended").remembered();
+    /// assert!(records.wants_remembered() && records.kinds().as_str() == "call.ended");
+    /// ```
     #[must_use]
     pub fn remembered(mut self) -> Self {
         self.remembered = true;
@@ -86,6 +103,13 @@ impl Filter {
     ///
     /// # Errors
     /// When one of them is none.
+    ///
+    /// ```
+    /// use presence_mesh::{Event, Filter};
+    /// let filter = Filter::kind("call.*").and_all(["slot >= 700", "caller ^= PJSIP/"])?;
+    /// assert!(filter.matches(&Event::new("call.parked").with("slot", 701).with("caller", "PJSIP/100")));
+    /// # Ok::<(), presence_mesh::ParseConditionError>(())
+    /// ```
     pub fn and_all<T: AsRef<str>>(
         self,
         conditions: impl IntoIterator<Item = T>,
@@ -96,11 +120,19 @@ impl Filter {
     }
 
     /// The glob of kinds.
+    ///
+    /// ```
+    /// assert_eq!(presence_mesh::Filter::kind("call.*").kinds().as_str(), "call.*");
+    /// ```
     pub fn kinds(&self) -> &Pattern {
         &self.kind
     }
 
     /// Whether what is remembered is wanted, too.
+    ///
+    /// ```
+    /// assert!(!presence_mesh::Filter::everything().wants_remembered());
+    /// ```
     pub fn wants_remembered(&self) -> bool {
         self.remembered
     }
@@ -119,6 +151,12 @@ impl Filter {
     ///
     /// # Errors
     /// When its glob is longer than a kind can be, or it holds more than [`MAX_CONDITIONS`].
+    ///
+    /// ```
+    /// use presence_mesh::Filter;
+    /// assert!(Filter::kind("call.*").check().is_ok());
+    /// assert!(Filter::kind("x".repeat(200)).check().is_err());
+    /// ```
     pub fn check(&self) -> Result<(), FilterError> {
         if self.kind.as_str().len() > MAX_KIND_BYTES {
             return Err(FilterError::Kind(self.kind.as_str().len()));
@@ -134,6 +172,11 @@ impl Filter {
 }
 
 /// A filter asks too much.
+///
+/// ```
+/// use presence_mesh::{Filter, FilterError};
+/// assert_eq!(Filter::kind("x".repeat(200)).check(), Err(FilterError::Kind(200)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FilterError {

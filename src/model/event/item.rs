@@ -7,6 +7,15 @@ use super::{Event, FieldValue};
 use crate::model::{Incarnation, ReplicaId};
 
 /// An event, with who published it and when.
+///
+/// ```
+/// use presence_mesh::PublishedEvent;
+/// /// One line for a log.
+/// fn line(event: &PublishedEvent) -> String {
+///     let caller = event.get("caller").and_then(|caller| caller.as_str()).unwrap_or("somebody");
+///     format!("{} #{}: {} by {caller}, {} fields", event.node, event.seq, event.kind(), event.fields().len())
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PublishedEvent {
@@ -42,6 +51,16 @@ impl PublishedEvent {
 }
 
 /// What a subscriber is given.
+///
+/// ```
+/// use presence_mesh::{EventItem, Gap};
+/// let told = |item: &EventItem| match item {
+///     EventItem::Event(event) => event.kind().to_owned(),
+///     EventItem::Gap(gap) => format!("missed: {gap:?}"),
+///     _ => String::new(), // later versions may tell more
+/// };
+/// assert_eq!(told(&EventItem::Gap(Gap::Slow { dropped: 3 })), "missed: Slow { dropped: 3 }");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventItem {
@@ -52,6 +71,18 @@ pub enum EventItem {
 }
 
 /// Why events are missing.
+///
+/// ```
+/// use presence_mesh::Gap;
+/// fn missed(gap: &Gap) -> u64 {
+///     match gap {
+///         Gap::Lost { first, last, .. } => last - first + 1,
+///         Gap::Slow { dropped } => *dropped,
+///         _ => 1,
+///     }
+/// }
+/// assert_eq!(missed(&Gap::Slow { dropped: 3 }), 3);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Gap {

@@ -50,6 +50,10 @@ impl Subscriptions {
         id
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     pub(super) fn remove(&mut self, id: SubscriptionId) {
         self.woken.remove(&id);
         let Some(subscription) = self.all.remove(&id) else {

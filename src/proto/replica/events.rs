@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::super::error::PublishError;
+use super::super::error::{FollowError, PublishError};
 use super::super::events::{Heard, SubscriptionId, Who};
 use super::super::io::Now;
 use super::super::store::{OriginIndex, Store};
@@ -32,7 +32,10 @@ impl Replica {
     }
 
     /// Subscribes to the events that a filter wants.
-    pub fn subscribe(&mut self, filter: Filter, now: Now) -> SubscriptionId {
+    ///
+    /// # Errors
+    /// When there are as many subscriptions as there may be.
+    pub fn subscribe(&mut self, filter: Filter, now: Now) -> Result<SubscriptionId, FollowError> {
         self.advance(now);
         self.events.subscribe(filter, mono_ms(self.now))
     }

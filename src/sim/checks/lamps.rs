@@ -21,6 +21,8 @@ pub struct Lamps {
     news: BTreeMap<usize, News>,
     /// What is on its way where messages are held, and arrives when they are released.
     held: BTreeMap<(usize, usize), News>,
+    /// The life of each clone that has found its original's disk, and so its news.
+    cloned: BTreeMap<usize, u32>,
     /// When each reader started or woke.
     awake: BTreeMap<usize, (u32, u64)>,
     worst_us: u64,
@@ -90,6 +92,16 @@ impl Lamps {
     /// Lets news travel as far as they can at this moment.
     fn spread(&mut self, world: &World, origins: &[usize]) {
         let now = world.now_us();
+        for clone in world.scenario().nodes.len()..world.len() {
+            let life = world.life(clone);
+            if world.replica(clone).is_some() && self.cloned.insert(clone, life) != Some(life) {
+                let found = self.news.get(&world.original(clone)).cloned();
+                merge(
+                    self.news.entry(clone).or_default(),
+                    found.unwrap_or_default(),
+                );
+            }
+        }
         for origin in origins {
             if let Some(replica) = world.replica(*origin).filter(|_| !world.is_paused(*origin)) {
                 let life = (world.id(*origin), replica.incarnation());

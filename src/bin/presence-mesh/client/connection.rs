@@ -39,13 +39,18 @@ pub struct StreamEvent {
 
 impl Connection {
     pub fn new(address: &str) -> Self {
+        Self::with_patience(address, SILENCE_TIMEOUT)
+    }
+
+    /// One that takes a stream for dead once it has been silent for so long.
+    pub fn with_patience(address: &str, silence: Duration) -> Self {
         // No proxy: the address is one of ours.
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
             .max_redirects(0)
             .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_per_read(Some(SILENCE_TIMEOUT))
+            .timeout_per_read(Some(silence))
             .user_agent(concat!("presence-mesh/", env!("CARGO_PKG_VERSION")));
         Self {
             address: address.to_owned(),
@@ -128,7 +133,7 @@ impl Connection {
     pub fn stream(
         &self,
         path: &str,
-    ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<StreamEvent>>> {
+    ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<StreamEvent>> + use<>> {
         let request = self
             .agent
             .get(self.url(path))

@@ -30,7 +30,12 @@ pub fn presence(args: &ListArgs) -> anyhow::Result<()> {
 
 /// `custom`
 pub fn custom(args: &CustomArgs) -> anyhow::Result<()> {
-    let path = format!("custom/{}", escape(&args.namespace));
+    let space = if args.per_origin {
+        SpaceName::CustomPerOrigin
+    } else {
+        SpaceName::Custom
+    };
+    let path = format!("{}/{}", space.as_str(), escape(&args.namespace));
     list::<CustomFields>(&args.list, &path, table::custom)
 }
 
@@ -46,7 +51,7 @@ pub fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
         SpaceName::Device => explained::<DeviceFields>(&body),
         SpaceName::Mailbox => explained::<MessageCounts>(&body),
         SpaceName::Presence => explained::<Presence>(&body),
-        SpaceName::Custom => explained::<CustomFields>(&body),
+        SpaceName::Custom | SpaceName::CustomPerOrigin => explained::<CustomFields>(&body),
     }
 }
 

@@ -20,7 +20,7 @@ pub fn watch(args: &WatchArgs) -> anyhow::Result<()> {
         SpaceName::Device => follow::<DeviceFields>(args),
         SpaceName::Mailbox => follow::<MessageCounts>(args),
         SpaceName::Presence => follow::<Presence>(args),
-        SpaceName::Custom => follow::<CustomFields>(args),
+        SpaceName::Custom | SpaceName::CustomPerOrigin => follow::<CustomFields>(args),
     }
 }
 
@@ -54,9 +54,12 @@ fn follow<V: DeserializeOwned + Serialize + Cells + Clone + PartialEq>(
 /// Kept so that after a resync only what really changed is told, and what vanished meanwhile is not missed.
 #[derive(Debug)]
 struct Known<V> {
-    all: BTreeMap<String, Object<V>>,
+    all: BTreeMap<Id, Object<V>>,
     begun: bool,
 }
+
+/// A key; where each node's own is shown apart, with whose it is.
+type Id = (String, Option<String>);
 
 /// A line for machines.
 #[derive(Debug, PartialEq, Serialize)]
@@ -86,9 +89,10 @@ impl<V: DeserializeOwned + Clone + PartialEq> Known<V> {
             "change" => {
                 let change: Changed<V> =
                     serde_json::from_str(&event.data).context("not a change")?;
+                let id = (change.key.clone(), change.origin.clone());
                 match change.new.clone() {
-                    Some(new) => drop(self.all.insert(change.key.clone(), new)),
-                    None => drop(self.all.remove(&change.key)),
+                    Some(new) => drop(self.all.insert(id, new)),
+                    None => drop(self.all.remove(&id)),
                 }
                 Ok(vec![Line {
                     event: "change",
@@ -105,11 +109,12 @@ impl<V: DeserializeOwned + Clone + PartialEq> Known<V> {
         } else {
             "snapshot"
         };
-        let line = |key: String, old, new| Line {
+        let line = |(key, origin): Id, old, new| Line {
             event,
             change: Changed {
                 space: space.to_owned(),
                 key,
+                origin,
                 old,
                 new,
             },
@@ -117,16 +122,17 @@ impl<V: DeserializeOwned + Clone + PartialEq> Known<V> {
         let mut before = std::mem::take(&mut self.all);
         let mut lines = Vec::new();
         for new in all {
-            let old = before.remove(&new.key);
+            let id = (new.key.clone(), new.origin.clone());
+            let old = before.remove(&id);
             if !old.as_ref().is_some_and(|old| same(old, &new)) {
-                lines.push(line(new.key.clone(), old, Some(new.clone())));
+                lines.push(line(id.clone(), old, Some(new.clone())));
             }
-            self.all.insert(new.key.clone(), new);
+            self.all.insert(id, new);
         }
         lines.extend(
             before
                 .into_iter()
-                .map(|(key, old)| line(key, Some(old), None)),
+                .map(|(id, old)| line(id, Some(old), None)),
         );
         lines
     }

@@ -3,7 +3,7 @@
 mod faults;
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use presence_mesh::{Mesh, MessageCounts};
 
@@ -47,6 +47,8 @@ pub enum Happening {
     Revived { site: String },
     /// What everything takes longer, and what share of gossip is lost.
     Weather { latency: Duration, loss: f64 },
+    /// Somebody was made to call somebody, by key.
+    Called { caller: String, callee: String },
     /// The end.
     Finished(Verdict),
 }
@@ -60,6 +62,8 @@ pub struct Healed {
     pub live_in: Duration,
     /// Entries that nodes took from each other meanwhile.
     pub entries: u64,
+    /// Keys that both sides had written during the cut.
+    pub conflicts: usize,
     pub digest: String,
     /// What the mailbox shows that both sides wrote.
     pub shared_box: Option<(String, MessageCounts, String)>,
@@ -95,6 +99,8 @@ pub struct Engine {
     /// Told, one by one, before anything new happens.
     told: VecDeque<Happening>,
     cuts: u32,
+    /// When the last cut was, by the clock that stamps writes.
+    cut_at: SystemTime,
     longest_heal: Option<Duration>,
     failed: bool,
 }
@@ -140,9 +146,15 @@ impl Engine {
             },
             told: VecDeque::new(),
             cuts: 0,
+            cut_at: SystemTime::now(),
             longest_heal: None,
             failed: false,
         })
+    }
+
+    /// From now on cuts come only when somebody wishes for one.
+    pub fn by_hand(&mut self) {
+        self.automatic = false;
     }
 
     pub fn sites(&self) -> &Sites {
@@ -183,7 +195,7 @@ impl Engine {
                 return Ok(happening);
             }
             let calls = tokio::time::Instant::from_std(self.start + self.phones.next_at());
-            let phase = tokio::time::Instant::from_std(self.phase.due());
+            let phase = tokio::time::Instant::from_std(self.phase.due(self.automatic));
             tokio::select! {
                 sighting = self.sightings.next() => {
                     let sighting = sighting.ok_or_else(|| anyhow::anyhow!("all nodes have ended"))?;
@@ -255,7 +267,7 @@ impl Engine {
     }
 
     /// Sites of one number can reach each other now.
-    fn reachable(&self) -> Vec<u8> {
+    pub fn reachable(&self) -> Vec<u8> {
         let cut = matches!(self.phase, Phase::Cut { .. });
         let sides = self.sides().into_iter().enumerate();
         // There are at most 16 sites: those that do not run get numbers of their own.
@@ -304,6 +316,7 @@ impl Engine {
         let sides = self.sides();
         self.sites.cut(&sides);
         self.cuts += 1;
+        self.cut_at = SystemTime::now();
         let doubts = vec![Doubts::default(); sides.len()];
         self.phase = Phase::Cut {
             since: now,
@@ -364,7 +377,7 @@ impl Engine {
             });
             sites = others;
         }
-        if write_shared && self.automatic {
+        if write_shared {
             self.write_shared_box()?;
         }
         Ok(())
@@ -409,6 +422,7 @@ impl Engine {
     }
 
     fn look_at_agreement(&mut self, now: Instant) {
+        let sides = self.sides();
         let Phase::Healing {
             since,
             next_look,
@@ -431,11 +445,10 @@ impl Engine {
         let happening = match *agreed_in {
             Some(agreed_in) if self.sites.all_live(lamps) => {
                 self.longest_heal = self.longest_heal.max(Some(agreed_in));
-                let shared_box = self
-                    .sites
-                    .first()
-                    .mailboxes()
-                    .get(SHARED_BOX)
+                let conflicts = self.sites.written_on_both(&sides, self.cut_at);
+                let shared_box = (conflicts > 0).then(|| self.sites.first().mailboxes());
+                let shared_box = shared_box
+                    .and_then(|mailboxes| mailboxes.get(SHARED_BOX))
                     .and_then(|shown| {
                         let winner = shown
                             .contributions
@@ -448,6 +461,7 @@ impl Engine {
                     live_in: passed,
                     // A node killed meanwhile takes its count with it.
                     entries: self.sites.entries_taken().saturating_sub(*entries),
+                    conflicts,
                     digest: self.sites.first().digest().to_string(),
                     shared_box,
                 })
@@ -467,12 +481,14 @@ impl Engine {
 }
 
 impl Phase {
-    fn due(&self) -> Instant {
+    /// When something is to be done; a cut that somebody wished for does not end by itself.
+    fn due(&self, automatic: bool) -> Instant {
         match self {
             Self::Whole { until } => *until,
             Self::Cut {
                 next_look, since, ..
-            } => (*next_look).min(*since + CUT_LASTS),
+            } if automatic => (*next_look).min(*since + CUT_LASTS),
+            Self::Cut { next_look, .. } => *next_look,
             Self::Healing { next_look, .. } => *next_look,
         }
     }

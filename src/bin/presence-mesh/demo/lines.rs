@@ -27,11 +27,11 @@ pub struct Lines {
 const RECENT: usize = 100;
 
 impl Lines {
-    pub fn new(headless: bool) -> Self {
+    pub fn new(headless: bool, nodes: usize) -> Self {
         Self {
             start: Instant::now(),
             headless,
-            nodes: 0,
+            nodes,
             recent: VecDeque::new(),
             told: 0,
             last: String::new(),
@@ -39,8 +39,7 @@ impl Lines {
     }
 
     /// The first lines.
-    pub fn up(&mut self, engine: &Engine, http: SocketAddr) -> anyhow::Result<()> {
-        self.nodes = engine.sites().count();
+    pub fn up(&self, engine: &Engine, http: SocketAddr) -> anyhow::Result<()> {
         let (nodes, phones) = (self.nodes, engine.lamps());
         let took = engine.converged_in().as_secs_f64();
         output::line(format_args!(
@@ -50,20 +49,30 @@ impl Lines {
         output::line(format_args!("http: http://{http} shows what {name} sees"))
     }
 
+    /// Prints what happened, and remembers it.
     pub fn show(&mut self, happening: &Happening) -> anyhow::Result<()> {
         let small = matches!(happening, Happening::Seen { .. });
         let time = clock(self.start.elapsed());
-        for line in self.lines(happening) {
+        for line in self.take(happening) {
             if !(self.headless && small) {
                 output::line(format_args!("{time}  {line}"))?;
             }
-            if small {
-                self.last = words(&line);
-            } else {
-                self.remember(&time, &line);
-            }
         }
         Ok(())
+    }
+
+    /// Remembers what happened; the lines that tell it.
+    pub fn take(&mut self, happening: &Happening) -> Vec<String> {
+        let time = clock(self.start.elapsed());
+        let lines = self.lines(happening);
+        for line in &lines {
+            if matches!(happening, Happening::Seen { .. }) {
+                self.last = words(line);
+            } else {
+                self.remember(&time, line);
+            }
+        }
+        lines
     }
 
     fn remember(&mut self, time: &str, line: &str) {
@@ -107,6 +116,9 @@ impl Lines {
                 latency.as_millis(),
                 loss * 100.0
             )],
+            Happening::Called { caller, callee } => {
+                vec![format!("CALL    {caller} calls {callee}")]
+            }
             Happening::Finished(verdict) => vec![summary(verdict)],
         }
     }
@@ -131,7 +143,7 @@ impl Lines {
 }
 
 /// A line without what aligns it in a terminal.
-fn words(line: &str) -> String {
+pub fn words(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -145,7 +157,7 @@ fn doubted(sites: &[String], doubts: Doubts) -> String {
     match (doubts.stale, doubts.gone) {
         (0, 0) => format!("        {who} every lamp live"),
         (stale, 0) => format!("STALE   {who} {stale} lamps stale, up to {oldest} old"),
-        (0, gone) => format!("GONE    {who} {gone} lamps gone, last heard up to {oldest} ago"),
+        (0, gone) => format!("GONE    {who} {gone} lamps gone, up to {oldest} old"),
         (stale, gone) => {
             format!("STALE   {who} {stale} lamps stale and {gone} gone, up to {oldest} old")
         }
@@ -157,12 +169,14 @@ fn healed_lines(healed: &Healed, nodes: usize) -> Vec<String> {
         agreed_in,
         live_in,
         entries,
+        conflicts,
         digest,
         shared_box,
     } = healed;
     let mut lines = vec![format!(
-        "HEALED  digests equal on all {nodes} after {}, {entries} entries exchanged, every lamp live after {} (digest {digest:.8})",
+        "HEALED  digests equal on all {nodes} after {}, {entries} entries exchanged, {}, every lamp live after {} (digest {digest:.8})",
         span::took(*agreed_in),
+        output::counted(*conflicts, "conflict"),
         span::took(*live_in),
     )];
     if let Some((key, counts, winner)) = shared_box {

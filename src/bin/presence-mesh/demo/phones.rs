@@ -153,17 +153,42 @@ impl Phones {
             .count()
     }
 
-    /// Somebody who is free calls somebody now; whether anybody is. `can` says whose site may.
-    pub fn ring(&mut self, now: Duration, can: impl Fn(usize) -> bool) -> bool {
+    /// Somebody who is free calls `wanted` now, or anybody; the keys of both. `can` says whose site may.
+    ///
+    /// # Errors
+    /// Why nobody can be called; nothing has changed.
+    pub fn ring(
+        &mut self,
+        now: Duration,
+        wanted: Option<&str>,
+        can: impl Fn(usize) -> bool,
+    ) -> Result<(String, String), String> {
         let free: Vec<usize> = (0..self.phones.len())
             .filter(|phone| !self.phones[*phone].engaged && can(self.phones[*phone].site))
             .collect();
-        if free.is_empty() {
-            return false;
+        let is_wanted =
+            |phone: &&usize| wanted.is_none_or(|wanted| self.phones[**phone].key() == wanted);
+        // Each with whom it can reach.
+        let side = |phone: usize| self.sides[self.phones[phone].site];
+        let calls: Vec<(usize, usize)> = free
+            .iter()
+            .filter(is_wanted)
+            .flat_map(|callee| free.iter().map(|caller| (*caller, *callee)))
+            .filter(|(caller, callee)| caller != callee && side(*caller) == side(*callee))
+            .collect();
+        if calls.is_empty() {
+            return Err(match wanted {
+                Some(wanted) => {
+                    format!("{wanted} is on the phone, or nobody who is free can reach it")
+                }
+                None => "everybody is on the phone".to_owned(),
+            });
         }
-        let caller = free[self.dice.below(free.len())];
-        self.call_from(now, caller);
-        true
+        let (caller, callee) = calls[self.dice.below(calls.len())];
+        self.phones[caller].engaged = true;
+        self.plan(now, caller, Step::Show(DeviceState::InUse));
+        self.connect(now, caller, callee);
+        Ok((self.phones[caller].key(), self.phones[callee].key()))
     }
 
     /// From now on only sites of one side can call each other.
@@ -245,6 +270,10 @@ impl Phones {
             return self.hang_up(end, caller);
         }
         let callee = free[self.dice.below(free.len())];
+        self.connect(now, caller, callee);
+    }
+
+    fn connect(&mut self, now: Duration, caller: usize, callee: usize) {
         self.phones[callee].engaged = true;
         let ringing = now + self.dice.seconds(0.3, 0.8);
         self.plan(ringing, callee, Step::Show(DeviceState::Ringing));
@@ -384,6 +413,22 @@ mod tests {
                 .iter()
                 .any(|counts| counts.new == 0 && counts.old > 0)
         );
+    }
+
+    #[test]
+    fn whoever_is_wanted_rings_once_and_only_when_free() {
+        let now = Duration::from_secs(1);
+        let mut phones = Phones::new(2, 4, 3);
+        let (caller, callee) = phones.ring(now, Some("PJSIP/101"), |_| true).unwrap();
+        assert_eq!(callee, "PJSIP/101");
+        assert_ne!(caller, callee);
+        let acts = phones.happen(now + Duration::from_secs(1));
+        let rings = |act: &&Act| act.reading == Reading::Lamp(DeviceState::Ringing);
+        assert!(acts.iter().filter(rings).any(|act| act.key == callee));
+        assert!(phones.ring(now, Some("PJSIP/101"), |_| true).is_err());
+        assert!(phones.ring(now, Some("PJSIP/900"), |_| true).is_err());
+        phones.divide(vec![0, 1]);
+        assert!(phones.ring(now, None, |_| false).is_err());
     }
 
     #[test]

@@ -86,9 +86,10 @@ impl Sightings {
 
     /// Watches one more node, until it ends.
     pub fn watch(&self, site: usize, mesh: &Mesh) {
-        let lamps = mesh.devices().watch("*");
+        let room = "a node of the demo has few watches";
+        let lamps = mesh.devices().watch("*").expect(room);
         tokio::spawn(watch(site, lamps, Reading::from, self.sender.clone()));
-        let boxes = mesh.mailboxes().watch("*");
+        let boxes = mesh.mailboxes().watch("*").expect(room);
         tokio::spawn(watch(site, boxes, Reading::from, self.sender.clone()));
     }
 

@@ -1,6 +1,6 @@
 //! The nodes of the demonstration: real ones, on the loopback interface.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use futures::future::join_all;
@@ -197,6 +197,24 @@ impl Sites {
     pub fn agree(&self) -> bool {
         let digest = self.first().digest();
         self.running().all(|(_, mesh)| mesh.digest() == digest)
+    }
+
+    /// How many keys that several sites write were written on both sides since `since`.
+    pub fn written_on_both(&self, sides: &[u8], since: SystemTime) -> usize {
+        let side = |replica: ReplicaId| {
+            let site = self.sites.iter().position(|site| site.id == replica)?;
+            sides.get(site).copied()
+        };
+        let shown = self.first().mailboxes().list(&Pattern::any()).into_iter();
+        let both = shown.filter(|shown| {
+            let writers = shown.contributions.iter();
+            let late = writers.filter(|contribution| contribution.written_at >= since);
+            let late: Vec<u8> = late
+                .filter_map(|contribution| side(contribution.replica))
+                .collect();
+            late.contains(&0) && late.contains(&1)
+        });
+        both.count()
     }
 
     /// Whether all nodes that run show `lamps` lamps that they believe.

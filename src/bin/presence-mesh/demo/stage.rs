@@ -21,8 +21,8 @@ pub enum Fault {
     Revive(String),
     /// From now on: how long everything takes on its way, and what share of gossip is lost (0 to 1).
     Weather { latency: Duration, loss: f64 },
-    /// Somebody calls somebody, at once.
-    Call,
+    /// Somebody calls this phone, or any, at once.
+    Call(Option<String>),
 }
 
 /// A wish, and where the answer goes.

@@ -71,7 +71,7 @@ fn fault(name: &str, details: Details) -> Result<Fault, Problem> {
     Ok(match name {
         "cut" => Fault::Cut,
         "heal" => Fault::Heal,
-        "call" => Fault::Call,
+        "call" => Fault::Call(None),
         "kill" => Fault::Kill(node()?),
         "revive" => Fault::Revive(node()?),
         "weather" => {

@@ -42,7 +42,7 @@ pub async fn subscribe(
             "too many streams are open",
         ));
     };
-    let events = app.mesh().events().subscribe(filter);
+    let events = app.mesh().events().subscribe(filter)?;
     let events = stream::unfold((events, permit), async |(mut events, permit)| {
         let item = events.next().await?;
         Some((sent(&item), (events, permit)))

@@ -1,6 +1,9 @@
 //! Spaces as HTTP shows them.
 
-use presence_mesh::{DeviceState, Mesh, MessageCounts, Presence, Space, StateValue};
+use presence_mesh::bridge::asterisk::{AsteriskMonitor, Told};
+use presence_mesh::{
+    DeviceState, MailboxName, Mesh, MessageCounts, Presence, Space, SpaceId, StateValue,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -30,6 +33,11 @@ pub trait Exposed: StateValue + Sized {
     /// # Errors
     /// What is wrong with it, for people.
     fn from_body(body: Self::Body) -> Result<Self, String>;
+
+    /// What the PBX was told of a key; `None` when it is told nothing of such keys.
+    fn told(_: &AsteriskMonitor, _key: &str) -> Option<Vec<Told<Self>>> {
+        None
+    }
 
     /// The space that a path below `root` speaks of, and the path of the space itself.
     ///
@@ -90,6 +98,10 @@ impl Exposed for DeviceState {
             .parse()
             .map_err(|error: presence_mesh::UnknownDeviceState| error.to_string())
     }
+
+    fn told(monitor: &AsteriskMonitor, key: &str) -> Option<Vec<Told<Self>>> {
+        Some(monitor.told(key))
+    }
 }
 
 impl Exposed for MessageCounts {
@@ -118,6 +130,11 @@ impl Exposed for MessageCounts {
         .checked()
         .map_err(|error| error.to_string())
     }
+
+    fn told(monitor: &AsteriskMonitor, key: &str) -> Option<Vec<Told<Self>>> {
+        let mailbox: MailboxName = key.parse().ok()?;
+        Some(monitor.told_mailbox(&mailbox).into_iter().collect())
+    }
 }
 
 impl Exposed for Presence {
@@ -138,6 +155,35 @@ impl Exposed for Presence {
         Ok(Self::new(status)
             .with_subtype(body.subtype)
             .with_message(body.message))
+    }
+}
+
+/// A custom value of a space where each node's is shown apart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Apart(Value);
+
+impl From<Apart> for CustomFields {
+    fn from(value: Apart) -> Self {
+        value.0.into()
+    }
+}
+
+impl Exposed for Apart {
+    const NAME: &'static str = SpaceId::CUSTOM_PER_ORIGIN.name();
+    const PLURAL: &'static str = Self::NAME;
+    const NAMESPACES: bool = true;
+    type Fields = CustomFields;
+    type Body = Value;
+
+    fn space(mesh: &Mesh, namespace: Option<&str>) -> Result<Space<Self>, Problem> {
+        let namespace = namespace.ok_or_else(|| Problem::bad_request("a namespace is needed"))?;
+        mesh.custom_per_origin(namespace)
+            .map_err(|error| Problem::bad_request(error.to_string()))
+    }
+
+    fn from_body(body: Value) -> Result<Self, String> {
+        Ok(Self(body))
     }
 }
 

@@ -80,8 +80,9 @@ async fn list<T: Exposed>(
 
 async fn read<T: Exposed>(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
     let (space, key) = key::<T>(&app, &uri, &root::<T>())?;
-    let shown = space.get(&key).ok_or_else(|| unknown::<T>(&key))?;
-    Ok(Answer(Object::<T::Fields>::new(shown)).into_response())
+    // What `get` gives, and where each node's own is shown apart what all of them say.
+    let explanation = space.explain(&key).ok_or_else(|| unknown::<T>(&key))?;
+    Ok(Answer(Object::<T::Fields>::new(explanation.shown)).into_response())
 }
 
 async fn write<T: Exposed>(
@@ -116,8 +117,15 @@ async fn clear<T: Exposed>(State(app): State<App>, uri: Uri) -> Result<StatusCod
 
 async fn explain_one<T: Exposed>(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
     let (space, key) = key::<T>(&app, &uri, &explain_root::<T>())?;
-    let explanation = space.explain(&key).ok_or_else(|| unknown::<T>(&key))?;
-    Ok(Answer(Explained::<T::Fields>::new(T::NAME, explanation)).into_response())
+    let told = app.monitor.as_ref();
+    let told = told.and_then(|monitor| T::told(monitor, &key));
+    let Some(explanation) = space.explain(&key) else {
+        return Err(match told {
+            Some(told) if !told.is_empty() => taken_back::<T>(&key, told.len()),
+            _ => unknown::<T>(&key),
+        });
+    };
+    Ok(Answer(Explained::<T::Fields>::new(T::NAME, explanation, told)).into_response())
 }
 
 fn root<T: Exposed>() -> String {
@@ -139,6 +147,17 @@ fn unknown<T: Exposed>(key: &str) -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,
         format!("no node says anything of {} {key:?}", T::NAME),
+    )
+}
+
+/// Nobody says anything of it any more, and a lamp of the PBX may still burn.
+fn taken_back<T: Exposed>(key: &str, told: usize) -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        format!(
+            "no node says anything of {} {key:?}; what the PBX was told of it ({told}) is being taken back",
+            T::NAME
+        ),
     )
 }
 

@@ -30,12 +30,17 @@ GET    /api/v1/custom/{namespace}?pattern=GLOB
 GET    /api/v1/custom/{namespace}/{key}
 PUT    /api/v1/custom/{namespace}/{key}   any JSON
 DELETE /api/v1/custom/{namespace}/{key}
+GET    /api/v1/custom-per-origin/{namespace}?pattern=GLOB    each node's own
+GET    /api/v1/custom-per-origin/{namespace}/{key}
+PUT    /api/v1/custom-per-origin/{namespace}/{key}   any JSON
+DELETE /api/v1/custom-per-origin/{namespace}/{key}
 GET    /api/v1/explain/device/{key}
 GET    /api/v1/explain/mailbox/{key}
 GET    /api/v1/explain/presence/{key}
 GET    /api/v1/explain/custom/{namespace}/{key}
+GET    /api/v1/explain/custom-per-origin/{namespace}/{key}
 GET    /api/v1/stream?space=device|mailbox|presence&pattern=GLOB
-GET    /api/v1/stream?space=custom&namespace=NAME&pattern=GLOB
+GET    /api/v1/stream?space=custom|custom-per-origin&namespace=NAME&pattern=GLOB
 GET    /api/v1/ping
 GET    /api/v1/bridge              404 when there is none
 POST   /api/v1/invites             {\"address\":\"HOST:PORT\"}; from this machine only
@@ -59,7 +64,8 @@ pub async fn people(State(app): State<App>) -> Response {
 }
 
 pub async fn status(State(app): State<App>) -> Answer<NodeStatus> {
-    let mut status = NodeStatus::new(app.mesh().status());
+    let mesh = app.mesh();
+    let mut status = NodeStatus::new(mesh.status()).with_saving(mesh.save_status());
     status.ready = unready(&app).is_empty();
     Answer(status)
 }
@@ -76,16 +82,21 @@ pub async fn ping(State(app): State<App>) -> Answer<Vec<PongObject>> {
 /// 200 while the process answers and the node has not left.
 pub async fn livez(State(app): State<App>) -> Response {
     let left = app.view.is_stopped();
-    health(if left {
+    let reasons = if left {
         vec!["the node has left the mesh".to_owned()]
     } else {
         Vec::new()
-    })
+    };
+    health(reasons, Vec::new())
 }
 
-/// 200 once the first sync is done, or there was no peer for 5 s, and the PBX has dumped its states.
+/// 200 once the first sync is done, or there was no peer for 5 s, and the PBX has dumped its states. A disk that
+/// takes nothing is a warning: lamps are as right as ever, and no other node would serve them better.
 pub async fn readyz(State(app): State<App>) -> Response {
-    health(unready(&app))
+    let saving = app.mesh().save_status();
+    let problem = saving.and_then(|status| status.problem);
+    let warning = problem.map(|problem| format!("the state cannot be saved: {problem}"));
+    health(unready(&app), warning.into_iter().collect())
 }
 
 fn unready(app: &App) -> Vec<String> {
@@ -99,7 +110,7 @@ fn unready(app: &App) -> Vec<String> {
     reasons
 }
 
-fn health(reasons: Vec<String>) -> Response {
+fn health(reasons: Vec<String>, warnings: Vec<String>) -> Response {
     let status = if reasons.is_empty() {
         StatusCode::OK
     } else {
@@ -110,6 +121,7 @@ fn health(reasons: Vec<String>) -> Response {
         Answer(Health {
             ok: reasons.is_empty(),
             reasons,
+            warnings,
         }),
     )
         .into_response()

@@ -12,7 +12,7 @@ use axum::response::Response;
 use axum::response::sse::Event;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use presence_mesh::{DeviceState, Mesh, MessageCounts, Presence, Space, Watch};
+use presence_mesh::{DeviceState, FollowError, Mesh, MessageCounts, Presence, Space, Watch};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -89,9 +89,9 @@ pub async fn panel(State(app): State<App>) -> Result<Response, Problem> {
     let first = Event::default().event("beat").data(beat(&mesh));
     let told = stream::select_all([
         later(app.beats.subscribe()),
-        follow(mesh.devices()),
-        follow(mesh.mailboxes()),
-        follow(mesh.presence()),
+        follow(mesh.devices())?,
+        follow(mesh.mailboxes())?,
+        follow(mesh.presence())?,
     ]);
     let events = stream::once(async { first }).chain(told).take_until(over);
     Ok(respond(events.map(move |event| {
@@ -111,7 +111,7 @@ fn beat(mesh: &Mesh) -> String {
     let beat = Beat {
         at: u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
         spaces: [DeviceState::NAME, MessageCounts::NAME, Presence::NAME],
-        status: NodeStatus::new(mesh.status()),
+        status: NodeStatus::new(mesh.status()).with_saving(mesh.save_status()),
         peers,
     };
     serde_json::to_string(&beat).expect("texts, numbers and maps with text keys are JSON")
@@ -129,11 +129,9 @@ fn later(mut beats: watch::Receiver<String>) -> BoxStream<'static, Event> {
     stream::unfold(beats, next).boxed()
 }
 
-fn follow<T: Exposed>(space: Space<T>) -> BoxStream<'static, Event> {
-    space
-        .watch("*")
-        .filter_map(async |item| event::<T>(item))
-        .boxed()
+fn follow<T: Exposed>(space: Space<T>) -> Result<BoxStream<'static, Event>, FollowError> {
+    let items = space.watch("*")?;
+    Ok(items.filter_map(async |item| event::<T>(item)).boxed())
 }
 
 /// A resync needs no word of its own: the snapshot that follows replaces all.

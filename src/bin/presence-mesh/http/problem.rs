@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use presence_mesh::WriteError;
+use presence_mesh::{FollowError, WriteError};
 
 use super::answer::Answer;
 use crate::api::ProblemObject;
@@ -39,6 +39,13 @@ impl From<WriteError> for Problem {
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, format!("{:#}", anyhow::Error::new(error)))
+    }
+}
+
+/// The node follows as much as it may for now.
+impl From<FollowError> for Problem {
+    fn from(error: FollowError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
     }
 }
 

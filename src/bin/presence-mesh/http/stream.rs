@@ -9,12 +9,12 @@ use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse};
 use futures::{Stream, stream};
-use presence_mesh::{DeviceState, MessageCounts, Pattern, Presence, Space, Watch};
+use presence_mesh::{DeviceState, MessageCounts, Pattern, Presence, Watch, Watcher};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::exposed::Exposed;
+use super::exposed::{Apart, Exposed};
 use super::keys::{Selection, selection};
 use super::{App, Problem};
 use crate::api::{Changed, Object};
@@ -44,8 +44,9 @@ pub async fn stream(
         MessageCounts::NAME => follow::<MessageCounts>(&app, namespace, pattern, permit),
         Presence::NAME => follow::<Presence>(&app, namespace, pattern, permit),
         Value::NAME => follow::<Value>(&app, namespace, pattern, permit),
+        Apart::NAME => follow::<Apart>(&app, namespace, pattern, permit),
         other => Err(Problem::bad_request(format!(
-            "unknown space {other:?}: expected device, mailbox, presence or custom"
+            "unknown space {other:?}: expected device, mailbox, presence, custom or custom-per-origin"
         ))),
     }
 }
@@ -57,7 +58,7 @@ fn follow<T: Exposed>(
     permit: OwnedSemaphorePermit,
 ) -> Result<Response, Problem> {
     let space = T::space(&app.mesh(), namespace)?;
-    Ok(respond(events(&space, pattern, permit)))
+    Ok(respond(events(space.watch(pattern)?, permit)))
 }
 
 /// An answer of events, with a comment now and then.
@@ -76,17 +77,13 @@ pub(super) fn respond(
 }
 
 fn events<T: Exposed>(
-    space: &Space<T>,
-    pattern: Pattern,
+    watcher: Watcher<T>,
     permit: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
-    stream::unfold(
-        (space.watch(pattern), permit),
-        async |(mut watcher, permit)| {
-            let event = event::<T>(watcher.next().await?);
-            Some((Ok(event), (watcher, permit)))
-        },
-    )
+    stream::unfold((watcher, permit), async |(mut watcher, permit)| {
+        let event = event::<T>(watcher.next().await?);
+        Some((Ok(event), (watcher, permit)))
+    })
 }
 
 fn event<T: Exposed>(item: Watch<T>) -> Event {
@@ -102,6 +99,7 @@ fn event<T: Exposed>(item: Watch<T>) -> Event {
             &Changed::<T::Fields> {
                 space: T::NAME.to_owned(),
                 key: change.key.to_string(),
+                origin: change.origin.map(|origin| origin.to_string()),
                 old: change.old.map(Object::new),
                 new: change.new.map(Object::new),
             },

@@ -22,7 +22,7 @@ impl View {
 
     /// Shows another node from now on.
     pub fn show(&self, mesh: Mesh) {
-        self.0.send_replace(mesh);
+        drop(self.0.send_replace(mesh));
     }
 
     /// Whether the node that is shown has left the mesh, or its driver died.

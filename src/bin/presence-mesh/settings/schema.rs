@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use presence_mesh::bridge::asterisk::{AsteriskConfig, pjsip_config};
-use presence_mesh::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Merge, Mesh, Preset, ReplicaId};
+use presence_mesh::{MAX_KEY_BYTES, MAX_VALUE_BYTES, Merge, Mesh, Preset, ReplicaId, UnknownWord};
 
 use super::given::Given;
 use super::{AsteriskSettings, Settings};
@@ -225,8 +225,18 @@ pub const ENTRIES: &[Entry] = &[
     ),
     Entry::new(
         "limits",
+        "watches",
+        Set::Count(|s, v| positive(v).map(|v| s.limits.watches = v)),
+    ),
+    Entry::new(
+        "limits",
         "watch_queue",
         Set::Count(|s, v| positive(v).map(|v| s.limits.watch_queue = v)),
+    ),
+    Entry::new(
+        "limits",
+        "subscriptions",
+        Set::Count(|s, v| positive(v).map(|v| s.limits.subscriptions = v)),
     ),
     Entry::new(
         "limits",
@@ -384,20 +394,11 @@ fn http_listen(settings: &mut Settings, text: String) -> Checked {
 }
 
 fn preset(text: &str) -> Result<Preset, String> {
-    match text {
-        "lan" => Ok(Preset::Lan),
-        "wan" => Ok(Preset::Wan),
-        "local" => Ok(Preset::Local),
-        _ => Err(format!("must be lan, wan or local, not {text:?}")),
-    }
+    text.parse().map_err(|error: UnknownWord| error.to_string())
 }
 
 fn merge(text: &str) -> Result<Merge, String> {
-    match text {
-        "latest" => Ok(Merge::Latest),
-        "sum" => Ok(Merge::Sum),
-        _ => Err(format!("must be latest or sum, not {text:?}")),
-    }
+    text.parse().map_err(|error: UnknownWord| error.to_string())
 }
 
 fn replicas(texts: &[String]) -> Result<Vec<ReplicaId>, String> {

@@ -18,6 +18,12 @@ impl AstEvent {
     ///
     /// A type that is not known becomes `asterisk.00ff`, an element that is not known `ie_00ff`. Of several
     /// elements of one type the first counts. The event may break a bound of the mesh: see [`Event::check`].
+    ///
+    /// ```
+    /// use presence_mesh::bridge::asterisk::AstEvent;
+    /// let unknown = AstEvent { event_type: 0xff, elements: Vec::new() };
+    /// assert_eq!(unknown.to_event().kind(), "asterisk.00ff");
+    /// ```
     pub fn to_event(&self) -> Event {
         let known = KINDS.iter().find(|(number, _)| *number == self.event_type);
         let kind = known.map_or_else(
@@ -39,6 +45,14 @@ impl AstEvent {
     ///
     /// # Errors
     /// When its kind or a field has no counterpart.
+    ///
+    /// ```
+    /// use presence_mesh::{Event, bridge::asterisk::AstEvent};
+    /// let mwi = Event::new("mwi").with("mailbox", "100").with("context", "default").with("new_messages", 2u32);
+    /// let event = AstEvent::from_event(&mwi)?;
+    /// assert_eq!(event.to_event(), mwi);
+    /// # Ok::<(), presence_mesh::bridge::asterisk::AstEventMappingError>(())
+    /// ```
     pub fn from_event(event: &Event) -> Result<Self, AstEventMappingError> {
         let event_type = event_type(event.kind())
             .ok_or_else(|| AstEventMappingError::Kind(event.kind().to_owned()))?;
@@ -137,6 +151,12 @@ fn rank(element_type: u16) -> (usize, u16) {
 }
 
 /// An event of the mesh is none of Asterisk's.
+///
+/// ```
+/// use presence_mesh::{Event, bridge::asterisk::{AstEvent, AstEventMappingError}};
+/// let refused = AstEvent::from_event(&Event::new("call.parked"));
+/// assert_eq!(refused, Err(AstEventMappingError::Kind("call.parked".into())));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AstEventMappingError {

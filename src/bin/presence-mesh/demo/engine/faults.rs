@@ -30,17 +30,22 @@ impl Engine {
         };
         Scene {
             nodes: (0..self.sites.count()).map(actor).collect(),
-            phase: match self.phase {
-                Phase::Whole { .. } => "whole",
-                Phase::Cut { .. } => "cut",
-                Phase::Healing { .. } => "healing",
-            },
+            phase: self.phase(),
             latency_ms: u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),
             loss_percent: (loss * 100.0).round() as u64,
             median_ms: ms(0.5),
             p99_ms: ms(0.99),
             last: String::new(),
             log: Vec::new(),
+        }
+    }
+
+    /// Whether the network is whole, cut, or healing.
+    pub fn phase(&self) -> &'static str {
+        match self.phase {
+            Phase::Whole { .. } => "whole",
+            Phase::Cut { .. } => "cut",
+            Phase::Healing { .. } => "healing",
         }
     }
 
@@ -65,12 +70,13 @@ impl Engine {
                 self.sites.set_weather(latency, loss);
                 self.told.push_back(Happening::Weather { latency, loss });
             }
-            Fault::Call => {
+            Fault::Call(wanted) => {
                 let sites = &self.sites;
                 let can = |site| sites.mesh(site).is_some();
-                if !self.phones.ring(self.start.elapsed(), can) {
-                    return Err("everybody is on the phone".to_owned());
-                }
+                let (caller, callee) =
+                    self.phones
+                        .ring(self.start.elapsed(), wanted.as_deref(), can)?;
+                self.told.push_back(Happening::Called { caller, callee });
                 // A call is no fault.
                 return Ok(());
             }
