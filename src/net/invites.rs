@@ -73,6 +73,11 @@ struct Open {
 }
 
 /// An invite was not given; nothing was changed.
+///
+/// ```
+/// use presence_mesh::InviteError;
+/// assert_eq!(InviteError::Lifetime.to_string(), "an invite is good for 1 s to 15 min");
+/// ```
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum InviteError {

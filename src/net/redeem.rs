@@ -20,6 +20,13 @@ use crate::wire::{Identity, Invite, MeshKey};
 const DIAL_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What an invite brings.
+///
+/// ```
+/// use presence_mesh::{Mesh, MeshBuilder, Welcome};
+/// fn member(welcome: Welcome) -> Result<MeshBuilder, presence_mesh::AddressError> {
+///     Mesh::builder("acme").key(welcome.key).join([welcome.join])
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Welcome {
@@ -30,6 +37,12 @@ pub struct Welcome {
 }
 
 /// The mesh's key was not fetched.
+///
+/// ```
+/// use presence_mesh::RedeemError;
+/// let error = RedeemError::Unknown { address: "berlin.example.net:4747".to_owned() };
+/// assert!(error.to_string().ends_with("ask for a new one"));
+/// ```
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RedeemError {

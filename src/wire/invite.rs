@@ -43,6 +43,9 @@ const SECRET_BYTES: usize = 16;
 ///             ?node=12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp&expires=1763806500";
 /// let invite: Invite = line.parse()?;
 /// assert_eq!((invite.mesh(), invite.address()), ("acme", "berlin.example.net:4747"));
+/// assert!(invite.node().to_string().ends_with("nc6iDEp"));
+/// assert_eq!(invite.expires_at(), 1_763_806_500);
+/// assert_eq!(invite.to_text(), line);
 /// # Ok::<(), presence_mesh::ParseInviteError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
@@ -196,6 +199,11 @@ impl fmt::Debug for Invite {
 }
 
 /// The text is no invite.
+///
+/// ```
+/// use presence_mesh::{Invite, ParseInviteError};
+/// assert_eq!("https://example.net".parse::<Invite>(), Err(ParseInviteError::Scheme));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ParseInviteError {

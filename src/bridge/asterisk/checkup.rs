@@ -18,6 +18,13 @@ const NOBODY: Eid = Eid::from_bytes([0x02, 0, 0, 0, 0, 0]);
 const SHORTLY_S: u32 = 30;
 
 /// What [`check_pbx`] found.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::{PbxCheckup, PbxVerdict};
+/// fn is_well(found: &PbxCheckup) -> bool {
+///     found.answers && found.packages.iter().all(|(_, verdict)| *verdict == PbxVerdict::Taken)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PbxCheckup {
@@ -30,6 +37,12 @@ pub struct PbxCheckup {
 }
 
 /// What the PBX says to a PUBLISH.
+///
+/// ```
+/// use presence_mesh::bridge::asterisk::PbxVerdict;
+/// let verdict = PbxVerdict::Refused { status: 404, advice: "name the publication" };
+/// assert_ne!(verdict, PbxVerdict::Taken);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PbxVerdict {
