@@ -217,6 +217,7 @@ mod tests {
         Node {
             status: serde_json::from_value(status).unwrap(),
             health: Health {
+                warnings: Vec::new(),
                 ok: true,
                 reasons: Vec::new(),
             },
