@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::error::KeyUseError;
 use crate::mesh::Mesh;
 use crate::model::{Incarnation, ReplicaId};
-use crate::net::{self, AddressError, Clock, NetConfig, Shared, StartError};
+use crate::net::{self, AddressError, Clock, Invites, NetConfig, Shared, StartError};
 use crate::proto::{self, Limits, Merge, Preset, Replica, Timing};
 use crate::wire::{Identity, KeyFileError, MeshId, MeshKey};
 
@@ -422,6 +422,7 @@ impl MeshBuilder {
         let (shared, commands) = Shared::new(replica, clock);
         #[cfg(feature = "persist")]
         let keeper = kept.keep(&shared, self.durable).await?;
+        let invites = Invites::new(key.clone(), identity.clone());
         let config = NetConfig {
             key,
             mesh: self.mesh.clone(),
@@ -433,12 +434,13 @@ impl MeshBuilder {
             dial_members: self.dial_members,
             allow: self.allow,
             ban: self.ban,
+            invites: invites.clone(),
             seed: u64::from_le_bytes(random_bytes()),
             #[cfg(feature = "faults")]
             links: self.links,
         };
         let (addresses, driver) = net::start(config, shared.clone(), commands).await?;
-        let mesh = Mesh::new(shared, (self.mesh, node), addresses, driver);
+        let mesh = Mesh::new(shared, (self.mesh, node), addresses, driver, invites);
         #[cfg(feature = "persist")]
         let mesh = mesh.kept_by(keeper);
         Ok(mesh)
@@ -510,7 +512,7 @@ fn new_identity() -> Identity {
     Identity::from_bytes(random_bytes())
 }
 
-fn random_bytes<const N: usize>() -> [u8; N] {
+pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system has random numbers");
     bytes

@@ -5,7 +5,7 @@ use std::io;
 use thiserror::Error;
 
 use crate::model::AttributeError;
-pub use crate::net::{AddressError, StartError};
+pub use crate::net::{AddressError, InviteError, RedeemError, StartError};
 #[cfg(feature = "persist")]
 pub use crate::persist::SaveError;
 pub use crate::proto::{ConfigError, FollowError, PublishError, UnknownWord, WriteError};

@@ -43,12 +43,16 @@ pub use proto::{
     Merge, Preset, Propagation, PublishError, ReplicaStatistics, Rule, Shown, SpaceCounts,
     Standing, Timing, UnknownWord, WriteError,
 };
-pub use wire::{Digest, Identity, KeyFileError, MeshKey, ParseDigestError};
+pub use wire::{
+    Digest, Identity, Invite, KeyFileError, MeshKey, ParseDigestError, ParseInviteError,
+};
 
 #[cfg(feature = "net")]
 pub use config::MeshBuilder;
 #[cfg(feature = "net")]
-pub use error::{AddressError, KeyUseError, SetAttributeError, StartError};
+pub use error::{
+    AddressError, InviteError, KeyUseError, RedeemError, SetAttributeError, StartError,
+};
 #[cfg(feature = "net")]
 pub use events::{EventStream, Events};
 #[cfg(feature = "net")]
@@ -59,7 +63,7 @@ pub use net::Links;
 #[doc(hidden)]
 pub use net::parts as net_parts;
 #[cfg(feature = "net")]
-pub use net::{FoundBy, NetCounters};
+pub use net::{FoundBy, NetCounters, Welcome};
 #[cfg(feature = "persist")]
 pub use persist::{SaveError, SaveStatus};
 #[cfg(feature = "net")]

@@ -1,5 +1,6 @@
 //! The handle on a running node.
 
+mod invite;
 mod peers;
 mod ping;
 mod statistics;
@@ -18,7 +19,7 @@ use crate::events::Events;
 use crate::model::{
     DeviceState, Incarnation, KeyError, MessageCounts, Presence, ReplicaId, Source, SpaceId,
 };
-use crate::net::{Command, NetCounters, Shared};
+use crate::net::{Command, Invites, NetCounters, Shared};
 use crate::proto::{Counters, WriteError};
 use crate::space::{Kind, Space, StateValue};
 use crate::wire::Digest;
@@ -58,6 +59,8 @@ struct Inner {
     addresses: Vec<String>,
     /// Ends the driver when the last handle is dropped.
     driver: tokio::task::AbortHandle,
+    /// What is open to who was invited.
+    invites: Arc<Invites>,
     /// Saves what there is when the last handle is dropped.
     #[cfg(feature = "persist")]
     keeper: Option<Arc<crate::persist::Keeper>>,
@@ -109,6 +112,7 @@ impl Mesh {
         (mesh, node): (String, String),
         addresses: Vec<String>,
         driver: tokio::task::AbortHandle,
+        invites: Arc<Invites>,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -117,6 +121,7 @@ impl Mesh {
                 node,
                 addresses,
                 driver,
+                invites,
                 #[cfg(feature = "persist")]
                 keeper: None,
             }),
@@ -636,6 +641,7 @@ impl Mesh {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn leave(&self) {
+        self.inner.invites.close();
         let (done, left) = oneshot::channel();
         if self
             .inner
@@ -695,6 +701,7 @@ impl Mesh {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.driver.abort();
+        self.invites.close();
         self.shared.stop();
     }
 }

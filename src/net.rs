@@ -12,6 +12,7 @@ mod config;
 mod counters;
 mod driver;
 mod gate;
+mod invites;
 #[cfg(feature = "faults")]
 mod links;
 mod links_table;
@@ -21,22 +22,26 @@ mod own_addresses;
 #[cfg(feature = "faults")]
 pub mod parts;
 mod random;
+mod redeem;
 mod refusals;
 mod shared;
 mod start;
 mod sync_codec;
 mod transport;
 
-pub(crate) use address::{parse_join_address, parse_listen_address};
+pub(crate) use address::{host_port, parse_join_address, parse_listen_address, tcp_port};
 pub(crate) use clock::Clock;
 #[cfg(feature = "faults")]
 pub(crate) use clock::Substitute;
 pub(crate) use config::NetConfig;
 pub use config::{AddressError, StartError};
 pub use counters::NetCounters;
+pub use invites::InviteError;
+pub(crate) use invites::{Invites, MAX_INVITE_LIFETIME};
 #[cfg(feature = "faults")]
 pub use links::Links;
 pub use links_table::FoundBy;
+pub use redeem::{RedeemError, Welcome};
 pub(crate) use shared::{Command, Shared};
 pub(crate) use start::start;
 

@@ -30,6 +30,7 @@ mod codec;
 mod events;
 mod frame;
 mod header;
+mod invite;
 mod keys;
 mod part;
 mod sync;
@@ -42,6 +43,9 @@ pub use events::{
 };
 pub use frame::{Body, Frame, MAX_FRAME_BYTES};
 pub use header::{Header, Kind, SignedHeader};
+pub use invite::{Invite, MAX_INVITE_BYTES, ParseInviteError};
+#[cfg(feature = "net")]
+pub(crate) use invite::{KNOCK_BYTES, host_and_port};
 pub use keys::{Digest, Identity, KeyFileError, MeshId, MeshKey, ParseDigestError};
 pub use part::Part;
 pub use sync::{

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders and files of the API. Inner types that stand there as well are `pub(crate)` or below.
-const API: [&str; 26] = [
+const API: [&str; 29] = [
     "blocking",
     "blocking.rs",
     "bridge",
@@ -25,8 +25,10 @@ const API: [&str; 26] = [
     "model",
     "net/config.rs",
     "net/counters.rs",
+    "net/invites.rs",
     "net/links.rs",
     "net/links_table.rs",
+    "net/redeem.rs",
     "persist.rs",
     "proto/config.rs",
     "proto/counters.rs",
@@ -36,6 +38,7 @@ const API: [&str; 26] = [
     "space",
     "space.rs",
     "watch.rs",
+    "wire/invite.rs",
     "wire/keys.rs",
 ];
 

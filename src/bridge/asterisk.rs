@@ -30,6 +30,7 @@
 mod answerer;
 mod ast_event;
 mod body;
+mod checkup;
 mod clock;
 mod config;
 mod desired;
@@ -62,6 +63,7 @@ pub use ast_event::{
     Payload, text_hash,
 };
 pub use body::{Body, BodyError, Package};
+pub use checkup::{PbxCheckup, PbxVerdict, check_pbx};
 pub use config::{AsteriskConfig, AsteriskError, AsteriskTiming, Password, pjsip_config};
 pub use desired::EID_ATTRIBUTE;
 pub use eid::{Eid, ParseEidError};
@@ -431,33 +433,15 @@ async fn prepare(config: &AsteriskConfig, listen: SocketAddr) -> Result<Prepared
         cause,
     };
     let socket = UdpSocket::bind(listen).await.map_err(bind)?;
-    let mut sent_by = socket.local_addr().map_err(bind)?;
-    if sent_by.ip().is_unspecified() {
-        sent_by.set_ip(source_ip(to).await.map_err(bind)?);
-    }
+    let sent_by = sent_by(&socket, to).await.map_err(bind)?;
     let ledger = Ledger::open(&config.ledger)?;
-    let credentials = config.password.as_ref().map(|password| Credentials {
-        username: config.username.clone(),
-        password: password.reveal().to_owned(),
-    });
     let target = Target {
         // Without parameters: the recorded digest covers the URI as it stands on the request line.
         uri: config.server.clone(),
         user: config.username.clone(),
-        credentials,
+        credentials: credentials(config),
         sent_by,
         expires_s: u32::try_from(config.timing.expires.as_secs()).unwrap_or(u32::MAX),
-    };
-    let mut seed = [0; 8];
-    // Without randomness from the system there is still the time: two starts never share a Call-ID.
-    let seed = match getrandom::fill(&mut seed) {
-        Ok(()) => u64::from_le_bytes(seed),
-        Err(_) => {
-            let time = SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap_or_default();
-            time.as_secs() ^ u64::from(time.subsec_nanos()) << 32
-        }
     };
     Ok(Prepared {
         target,
@@ -465,8 +449,39 @@ async fn prepare(config: &AsteriskConfig, listen: SocketAddr) -> Result<Prepared
         socket,
         ledger,
         clock: Clock::new(),
-        seed,
+        seed: random_seed(),
     })
+}
+
+fn credentials(config: &AsteriskConfig) -> Option<Credentials> {
+    config.password.as_ref().map(|password| Credentials {
+        username: config.username.clone(),
+        password: password.reveal().to_owned(),
+    })
+}
+
+/// What makes Call-IDs and nonces: two starts never share it.
+fn random_seed() -> u64 {
+    let mut seed = [0; 8];
+    // Without randomness from the system there is still the time.
+    match getrandom::fill(&mut seed) {
+        Ok(()) => u64::from_le_bytes(seed),
+        Err(_) => {
+            let time = SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
+            time.as_secs() ^ u64::from(time.subsec_nanos()) << 32
+        }
+    }
+}
+
+/// How we are reached at a socket, as `to` sees us.
+async fn sent_by(socket: &UdpSocket, to: SocketAddr) -> std::io::Result<SocketAddr> {
+    let mut sent_by = socket.local_addr()?;
+    if sent_by.ip().is_unspecified() {
+        sent_by.set_ip(source_ip(to).await?);
+    }
+    Ok(sent_by)
 }
 
 async fn resolve(host: String, listen: SocketAddr) -> Result<SocketAddr, AsteriskError> {

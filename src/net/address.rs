@@ -35,6 +35,35 @@ pub(crate) fn parse_join_address(text: &str) -> Result<String, AddressError> {
     })
 }
 
+/// What people write for an address of a TCP port that can be dialled: `host:port`.
+///
+/// # Errors
+/// As [`parse_join_address`], or when it is no plain TCP address.
+pub(crate) fn host_port(text: &str) -> Result<String, AddressError> {
+    let (address, _) = split_peer(
+        parse_join_address(text)?
+            .parse()
+            .expect("what was just printed is a multiaddr"),
+    );
+    let host = address.iter().next().and_then(|part| match part {
+        Protocol::Ip4(ip) => Some(ip.to_string()),
+        Protocol::Ip6(ip) => Some(format!("[{ip}]")),
+        Protocol::Dns(host) | Protocol::Dns4(host) | Protocol::Dns6(host) => {
+            Some(host.into_owned())
+        }
+        _ => None,
+    });
+    match (host, port(&address)) {
+        (Some(host), Some(port)) => Ok(format!("{host}:{port}")),
+        _ => Err(refuse(text, "it names no host and TCP port")),
+    }
+}
+
+/// The TCP port of a multiaddr, if it has one.
+pub(crate) fn tcp_port(text: &str) -> Option<u16> {
+    port(&text.parse().ok()?)
+}
+
 /// Takes `/p2p/…` off the end of an address that was parsed before, as ours or a peer's.
 pub(super) fn split_peer(mut address: Multiaddr) -> (Multiaddr, Option<PeerId>) {
     match address.pop() {

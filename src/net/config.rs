@@ -1,9 +1,11 @@
 //! What the network layer is told at its start.
 
 use std::io;
+use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::invites::Invites;
 use crate::model::ReplicaId;
 use crate::wire::{Identity, MeshKey};
 
@@ -30,6 +32,8 @@ pub struct NetConfig {
     pub allow: Vec<ReplicaId>,
     /// These may not.
     pub ban: Vec<ReplicaId>,
+    /// What is open to who was invited.
+    pub invites: Arc<Invites>,
     /// Seeds jitter and the choice of peers.
     pub seed: u64,
     /// Cuts, stalls and delays, for tests and the demo.

@@ -10,8 +10,8 @@ use libp2p::identity::Keypair;
 use libp2p::pnet::PreSharedKey;
 
 use super::config::StartError;
-use super::{Links, behaviour, transport};
-use crate::wire::Identity;
+use super::{Invites, Links, behaviour, transport};
+use crate::wire::{Identity, MeshKey};
 
 /// How gossipsub is set in production.
 ///
@@ -32,6 +32,7 @@ pub fn transport(
     let keypair = Keypair::ed25519_from_bytes(identity.to_bytes())
         .map_err(|error| StartError::Network(error.to_string()))?;
     let key = PreSharedKey::new([0; 32]);
-    let transport = transport::over_links(links, identity.replica(), key, &keypair)?;
+    let invites = Invites::new(MeshKey::from_bytes([0; 32]), identity.clone());
+    let transport = transport::over_links(links, identity.replica(), key, &keypair, invites)?;
     Ok((keypair, transport))
 }

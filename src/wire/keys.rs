@@ -48,6 +48,12 @@ impl MeshKey {
         )
     }
 
+    /// The 32 secret bytes.
+    #[cfg(feature = "net")]
+    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The key of the encrypted transport (`libp2p-pnet`) for the mesh called `name`.
     pub fn network_key(&self, name: &str) -> [u8; 32] {
         self.derive("network", name)

@@ -202,6 +202,33 @@ pub struct PongObject {
     pub standing: Standing,
 }
 
+/// An invite that was just opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InviteObject {
+    /// The line for `join`; a secret.
+    pub invite: String,
+    pub mesh: String,
+    pub address: String,
+    pub expires_at: String,
+}
+
+/// How the bridge is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BridgeObject {
+    /// `asterisk`.
+    pub bridge: String,
+    /// `up`, `silent` or `gone`; null while it never was heard.
+    pub pbx: Option<String>,
+    /// The PBX's EID, once it said anything.
+    pub eid: Option<String>,
+    /// Whether its first dump is in the mesh.
+    pub ready: bool,
+    /// Why it refused what it was told last, and what to do; null when it took it.
+    pub last_refusal: Option<String>,
+    /// EIDs that several live servers have, with the nodes' names.
+    pub shared_eids: BTreeMap<String, Vec<String>>,
+}
+
 /// `/livez` and `/readyz`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -491,7 +518,7 @@ fn ms(span: Duration) -> u64 {
 }
 
 /// To the ms: finer than any clock in the mesh agrees.
-fn rfc3339(time: SystemTime) -> String {
+pub fn rfc3339(time: SystemTime) -> String {
     // Times outside of what RFC 3339 can say (years above 9999) come from a writer's broken clock.
     let time = jiff::Timestamp::try_from(time).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     format!("{time:.3}")

@@ -116,11 +116,16 @@ impl Bridge {
 pub fn print_config(args: &AsteriskToolArgs) -> anyhow::Result<()> {
     logs::start(logs::OPERATOR);
     let settings = Settings::for_asterisk_tool(args)?;
+    output::raw(&pjsip_text(&settings)?)
+}
+
+/// The blocks that the PBX's `pjsip.conf` needs.
+pub fn pjsip_text(settings: &Settings) -> anyhow::Result<String> {
     let asterisk = settings.asterisk.clone().unwrap_or_default();
     let mut config = runtime()?.block_on(config(&asterisk, Path::new("")))?;
     // Its content is not printed: the operator puts it there.
     config.password = asterisk.password_file.as_ref().map(|_| Password::from(""));
-    output::raw(&pjsip_config(&config, &settings.node_name())?)
+    Ok(pjsip_config(&config, &settings.node_name())?)
 }
 
 /// `asterisk withdraw`: takes back all that this node told its PBX, from the ledger alone.
@@ -153,7 +158,7 @@ pub fn withdraw(args: &AsteriskToolArgs) -> anyhow::Result<()> {
 }
 
 /// The bridge's configuration, without secrets.
-async fn config(asterisk: &AsteriskSettings, folder: &Path) -> anyhow::Result<AsteriskConfig> {
+pub async fn config(asterisk: &AsteriskSettings, folder: &Path) -> anyhow::Result<AsteriskConfig> {
     let resolved = tokio::net::lookup_host(&asterisk.listen).await;
     let listen = resolved
         .with_context(|| format!("asterisk.listen {} does not resolve", asterisk.listen))?
@@ -190,7 +195,7 @@ fn timing(mesh: &Timing) -> AsteriskTiming {
 }
 
 /// The password in a file that only its owner can read.
-fn password(path: &Path) -> anyhow::Result<Password> {
+pub fn password(path: &Path) -> anyhow::Result<Password> {
     let credential = secrets::credential(path);
     let trusted = credential.is_some();
     let path = credential.as_deref().unwrap_or(path);
@@ -214,7 +219,7 @@ fn password(path: &Path) -> anyhow::Result<Password> {
     Ok(password.into())
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Runtime::new().context("cannot start the runtime")
 }
 

@@ -37,6 +37,10 @@ pub enum Command {
     Demo(DemoArgs),
     /// Write the keys and the configuration of a new node
     Init(InitArgs),
+    /// Ask the running node for an invite: a line that lets one new node into the mesh
+    Invite(InviteArgs),
+    /// Take an invite from stdin, fetch the mesh's key, and write the keys and the configuration of a new node
+    Join(JoinArgs),
     /// Run a node
     Run(Box<RunArgs>),
     /// Say what this node knows of a device, a mailbox, a person, or anything
@@ -64,6 +68,8 @@ pub enum Command {
     Peers(ReadArgs),
     /// Ask every node to answer, and tell who did and how quickly
     Ping(ReadArgs),
+    /// Tell what is wrong with this node, its mesh and its PBX, and how to mend it; exit code 1 when something is
+    Doctor(DoctorArgs),
     /// Watch a node on the screen: nodes, lamps, messages, events
     Top(TopArgs),
     /// Run simulations of network partitions, and replay what went wrong
@@ -432,6 +438,58 @@ pub struct InitArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = INVITE_HELP)]
+pub struct InviteArgs {
+    /// What the new node dials to reach this one: host:port or a multiaddr
+    #[arg(long = "address", value_name = "ADDR")]
+    pub dialled: String,
+    /// Where this machine is reached by that [default: its port, on all interfaces]
+    #[arg(long, value_name = "IP:PORT")]
+    pub listen: Option<String>,
+    /// For how long it is good, at most 15m
+    #[arg(long, value_name = "SPAN", default_value = "15m", value_parser = span::parse)]
+    pub expires: Duration,
+    #[command(flatten)]
+    pub read: ReadArgs,
+}
+
+const INVITE_HELP: &str = "\
+The line is good once. Until it is used, it is as secret as the mesh's key: send it as you would send a password.
+Only the node's own user and root, on the node's own machine, can ask for one.
+
+One forwarded port is enough: when the port of --address is the one at which the node listens for others (4747), the
+node answers who was invited there, and the new node joins there for ever. Where a router forwards another port to it,
+name both: --address office.example.net:14747 --listen 0.0.0.0:4747. At any other port the node listens until the
+invite is used or expires; the new node then joins at the host of --address and the port at which the node listens
+for others, which must be open, too.
+
+Examples:
+  presence-mesh invite --address berlin.example.net:4747
+  presence-mesh invite --address berlin.example.net:4748 --expires 5m";
+
+#[derive(Debug, Args)]
+#[command(after_help = JOIN_HELP)]
+pub struct JoinArgs {
+    /// Where to write mesh.key, identity.key and presence-mesh.toml
+    #[arg(long, default_value = ".")]
+    pub dir: PathBuf,
+    /// Where the node is to keep its identity, made at its first start, and its state [default: DIR]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// What people call this node [default: the host's name]
+    #[arg(long, value_name = "NAME", value_parser = settings::name)]
+    pub node: Option<String>,
+}
+
+const JOIN_HELP: &str = "\
+The invite comes on stdin, never as an argument: other users see those in the list of processes. Nothing that exists is
+overwritten, and the invite is used only once that is sure.
+
+Examples:
+  presence-mesh join --dir /etc/presence-mesh --node paris          then paste the invite, and press Enter
+  presence-mesh join --dir /etc/presence-mesh --node paris < invite.txt";
+
+#[derive(Debug, Args)]
 #[command(after_help = RUN_HELP)]
 pub struct RunArgs {
     #[command(flatten)]
@@ -493,6 +551,30 @@ pub struct ConfigArg {
     #[arg(long = "config", value_name = "FILE")]
     pub file: Option<PathBuf>,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = DOCTOR_HELP)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// The PBX's configuration, to be compared with what the bridge needs
+    #[arg(long, value_name = "FILE")]
+    pub pjsip: Option<PathBuf>,
+    /// The node's HTTP address [default: as configured]
+    #[arg(long, value_name = "ADDR", env = "PRESENCE_MESH_HTTP", value_parser = address::parse)]
+    pub http: Option<String>,
+    /// Print {"ok","checks":[{"check","ok","detail","fix"}]}; ok is null where something could not be looked at
+    #[arg(long)]
+    pub json: bool,
+}
+
+const DOCTOR_HELP: &str = "\
+Changes nothing. Works whether or not the node runs; without it, what can be looked at is. Run it as the node's user or
+as root: others cannot read the keys. The PBX is asked for a sign of life and then to send all it knows, once a package.
+
+Examples:
+  presence-mesh doctor --config /etc/presence-mesh/presence-mesh.toml
+  presence-mesh doctor --config presence-mesh.toml --pjsip /etc/asterisk/pjsip.conf --json";
 
 #[derive(Debug, Args)]
 pub struct AsteriskArgs {

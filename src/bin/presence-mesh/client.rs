@@ -2,6 +2,7 @@
 
 mod connection;
 mod events;
+mod invite;
 mod read;
 mod watch;
 
@@ -14,6 +15,7 @@ use crate::exit;
 pub use connection::{Connection, StreamEvent};
 
 pub use events::events;
+pub use invite::invite;
 pub use read::{custom, devices, explain, mailboxes, peers, ping, presence, status};
 pub use watch::watch;
 

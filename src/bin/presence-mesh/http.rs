@@ -5,10 +5,13 @@
 //! follow [`panel`]; [`View`] is the node they all show.
 
 mod answer;
+mod bridge;
+mod caller;
 mod demo;
 mod events;
 mod exposed;
 mod guard;
+mod invites;
 mod keys;
 mod metrics;
 mod node;
@@ -28,7 +31,7 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::middleware;
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use presence_mesh::bridge::asterisk::AsteriskMonitor;
 use presence_mesh::{DeviceState, MAX_KEY_BYTES, MAX_VALUE_BYTES, Mesh, MessageCounts, Presence};
 use tokio::sync::{Semaphore, watch};
@@ -136,6 +139,8 @@ impl App {
             .route("/api/v1/status", get(node::status))
             .route("/api/v1/peers", get(node::peers))
             .route("/api/v1/ping", get(node::ping))
+            .route("/api/v1/bridge", get(bridge::bridge))
+            .route("/api/v1/invites", post(invites::invite))
             .route("/api/v1/stream", get(stream::stream))
             .route("/api/v1/people", get(node::people))
             .route("/api/v1/panel", get(panel::panel))

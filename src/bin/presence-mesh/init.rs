@@ -1,4 +1,4 @@
-//! `init`: the files of a new node.
+//! `init`: the files of a new node, which `join` writes, too.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -7,68 +7,111 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use presence_mesh::{Identity, MeshKey};
+use rustix::fs::{Access, access};
 
 use crate::cli::InitArgs;
 use crate::output;
 
 /// Writes `mesh.key`, `identity.key` and `presence-mesh.toml`; changes nothing when one of them is there.
 pub fn run(args: &InitArgs) -> anyhow::Result<()> {
-    let dir = std::path::absolute(&args.dir).context("no working directory")?;
-    let data_dir = args.data_dir.as_deref().map(std::path::absolute);
-    let data_dir = data_dir.transpose().context("no working directory")?;
+    let files = Files::prepare(&args.dir, args.data_dir.as_deref())?;
+    let identity = Identity::from_bytes(random_bytes()?);
     let key = MeshKey::from_bytes(random_bytes()?);
-    let config = dir.join("presence-mesh.toml");
-    let text = configuration(&args.mesh, &args.node, data_dir.as_ref().unwrap_or(&dir))?;
-    let mut files = vec![
-        (dir.join("mesh.key"), 0o600, key.to_text()),
-        (config.clone(), 0o644, text),
-    ];
-    // Another folder is another user's, who makes it at the first start.
-    let identity = match data_dir {
-        Some(_) => None,
-        None => Some(Identity::from_bytes(random_bytes()?)),
-    };
-    if let Some(identity) = &identity {
-        files.push((dir.join("identity.key"), 0o600, identity.to_text()));
-    }
-    if let Some((file, ..)) = files
-        .iter()
-        .find(|(file, ..)| file.symlink_metadata().is_ok())
-    {
-        bail!("{} exists already: nothing was changed", file.display());
-    }
-    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-
-    let mut made: Vec<&Path> = Vec::new();
-    for (file, mode, text) in &files {
-        if let Err(error) = write_new(file, *mode, text) {
-            // Ours alone: `create_new` refuses files of others.
-            for file in made {
-                let _ = fs::remove_file(file);
-            }
-            return Err(error).with_context(|| format!("cannot write {}", file.display()));
-        }
-        made.push(file);
-    }
-    for (file, ..) in &files {
-        output::line(format_args!("wrote {}", file.display()))?;
-    }
-    if let Some(identity) = identity {
-        eprintln!("This node is {}.", identity.replica());
-    }
-    eprintln!("Start it: presence-mesh run --config {}", config.display());
+    files.write(&key, &identity, &args.mesh, &args.node, &[])?;
     eprintln!(
-        "Other nodes need the same mesh.key: copy it over a safe channel, over the one their own init made."
+        "Let others in: presence-mesh invite there, once it runs, and presence-mesh join on the new machine. Or copy \
+         mesh.key over a safe channel, over the one their own init made."
     );
     Ok(())
 }
 
-/// What `init` writes, with what most operators change as comments.
-fn configuration(mesh: &str, node: &str, data_dir: &Path) -> anyhow::Result<String> {
+/// The files of a new node, none of which is there.
+#[derive(Debug)]
+pub struct Files {
+    dir: PathBuf,
+    /// Another folder is another user's, who makes its own identity at the first start.
+    data_dir: Option<PathBuf>,
+}
+
+impl Files {
+    const KEY: &str = "mesh.key";
+    const CONFIG: &str = "presence-mesh.toml";
+    const IDENTITY: &str = "identity.key";
+
+    /// Makes the folder. `data_dir`: where the node is to keep what it knows, when not there.
+    ///
+    /// # Errors
+    /// When one of the files is there, or nothing can be written there.
+    pub fn prepare(dir: &Path, data_dir: Option<&Path>) -> anyhow::Result<Self> {
+        let absolute = |path| std::path::absolute(path).context("no working directory");
+        let (dir, data_dir) = (absolute(dir)?, data_dir.map(absolute).transpose()?);
+        let identity = data_dir.is_none().then_some(Self::IDENTITY);
+        let names = [Self::KEY, Self::CONFIG].into_iter().chain(identity);
+        let mut files = names.map(|name| dir.join(name));
+        if let Some(file) = files.find(|file| file.symlink_metadata().is_ok()) {
+            bail!("{} exists already: nothing was changed", file.display());
+        }
+        configuration("", "", data_dir.as_ref().unwrap_or(&dir), &[])?;
+        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        access(&dir, Access::WRITE_OK | Access::EXEC_OK)
+            .with_context(|| format!("cannot write to {}", dir.display()))?;
+        Ok(Self { dir, data_dir })
+    }
+
+    /// Writes all of them or none, and tells where and what to do next.
+    pub fn write(
+        self,
+        key: &MeshKey,
+        identity: &Identity,
+        mesh: &str,
+        node: &str,
+        join: &[String],
+    ) -> anyhow::Result<()> {
+        let data_dir = self.data_dir.as_ref().unwrap_or(&self.dir);
+        let config = self.dir.join(Self::CONFIG);
+        let text = configuration(mesh, node, data_dir, join)?;
+        let mut files = vec![
+            (self.dir.join(Self::KEY), 0o600, key.to_text()),
+            (config.clone(), 0o644, text),
+        ];
+        if self.data_dir.is_none() {
+            let file = self.dir.join(Self::IDENTITY);
+            files.push((file, 0o600, identity.to_text()));
+        }
+        let mut made: Vec<&Path> = Vec::new();
+        for (file, mode, text) in &files {
+            if let Err(error) = write_new(file, *mode, text) {
+                // Ours alone: `create_new` refuses files of others.
+                for file in made {
+                    let _ = fs::remove_file(file);
+                }
+                return Err(error).with_context(|| format!("cannot write {}", file.display()));
+            }
+            made.push(file);
+        }
+        for (file, ..) in &files {
+            output::line(format_args!("wrote {}", file.display()))?;
+        }
+        if self.data_dir.is_none() {
+            eprintln!("This node is {}.", identity.replica());
+        }
+        eprintln!("Start it: presence-mesh run --config {}", config.display());
+        Ok(())
+    }
+}
+
+/// What `init` and `join` write, with what most operators change as comments.
+fn configuration(
+    mesh: &str,
+    node: &str,
+    data_dir: &Path,
+    join: &[String],
+) -> anyhow::Result<String> {
     let Some(data_dir) = data_dir.to_str() else {
         bail!("{} is not UTF-8", data_dir.display())
     };
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let join: Vec<String> = join.iter().map(|address| quoted(address)).collect();
     Ok(format!(
         r#"mesh = {}
 node = {}
@@ -76,7 +119,7 @@ key_file = "mesh.key"
 data_dir = {}
 listen = ["0.0.0.0:4747"]
 # One live node is enough; it is redialled for ever.
-join = []
+join = [{}]
 # lan | wan | local
 preset = "lan"
 
@@ -92,11 +135,12 @@ listen = "127.0.0.1:4780"
 "#,
         quoted(mesh),
         quoted(node),
-        quoted(data_dir)
+        quoted(data_dir),
+        join.join(", ")
     ))
 }
 
-fn write_new(file: &PathBuf, mode: u32, text: &str) -> std::io::Result<()> {
+fn write_new(file: &Path, mode: u32, text: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -122,7 +166,13 @@ mod tests {
 
     #[test]
     fn what_init_writes_is_a_good_configuration() {
-        let text = configuration("ac\"me", "ber\\lin", Path::new("/tmp/a b")).unwrap();
+        let text = configuration(
+            "ac\"me",
+            "ber\\lin",
+            Path::new("/tmp/a b"),
+            &["paris.example.net:4747".to_owned()],
+        )
+        .unwrap();
         let settings =
             Settings::from_text(&text, Path::new("/etc/mesh/presence-mesh.toml")).unwrap();
         assert_eq!(settings.mesh.as_deref(), Some("ac\"me"));
@@ -132,5 +182,6 @@ mod tests {
             Some(Path::new("/etc/mesh/mesh.key"))
         );
         assert_eq!(settings.data_dir.as_deref(), Some(Path::new("/tmp/a b")));
+        assert_eq!(settings.join, ["paris.example.net:4747"]);
     }
 }

@@ -6,10 +6,12 @@ mod bridge;
 mod cli;
 mod client;
 mod demo;
+mod doctor;
 mod exit;
 mod generate;
 mod http;
 mod init;
+mod join;
 mod lamp;
 mod logs;
 mod output;
@@ -41,6 +43,8 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(&args),
+        Command::Invite(args) => client::invite(&args),
+        Command::Join(args) => join::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Set(args) => client::set(&args),
         Command::Clear(args) => client::clear(&args),
@@ -54,6 +58,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Status(args) => client::status(&args),
         Command::Peers(args) => client::peers(&args),
         Command::Ping(args) => client::ping(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Sim(command) => sim::run(&command),
         Command::Asterisk(AsteriskCommand::Config(args)) => bridge::print_config(&args),

@@ -153,6 +153,11 @@ impl Settings {
         Self::load(args.config.file.as_deref(), &flags)
     }
 
+    /// What `doctor` looks at: what a `run` with this file and environment would be told.
+    pub fn for_doctor(file: Option<&Path>) -> anyhow::Result<Self> {
+        Self::load(file, &[])
+    }
+
     fn load(file: Option<&Path>, flags: &[Flag]) -> anyhow::Result<Self> {
         let text = match file {
             Some(path) => Some((path, read(path)?)),

@@ -68,22 +68,28 @@ impl Connection {
             .timeout_global(Some(ANSWER_TIMEOUT))
             .build();
         let response = self.answered(request.call())?;
-        let mut response = accepted(response)?;
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(MAX_BODY_BYTES)
-            .read_to_string();
-        Ok(Reply {
-            body: body
-                .context("the answer broke off")
-                .map_err(|error| exit::not_ready(format!("{error:#}")))?,
-        })
+        read(accepted(response)?)
+    }
+
+    /// Status and body, whatever the status.
+    ///
+    /// # Errors
+    /// With exit code 3 when nobody answers.
+    pub fn get_any(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        let request = self
+            .agent
+            .get(self.url(path))
+            .config()
+            .timeout_global(Some(ANSWER_TIMEOUT))
+            .build();
+        let response = self.answered(request.call())?;
+        let status = response.status().as_u16();
+        Ok((status, read(response)?.body))
     }
 
     /// # Errors
     /// As [`Connection::get`].
-    pub fn post(&self, path: &str, body: &str) -> anyhow::Result<()> {
+    pub fn post(&self, path: &str, body: &str) -> anyhow::Result<Reply> {
         let request = self
             .agent
             .post(self.url(path))
@@ -91,7 +97,7 @@ impl Connection {
             .timeout_global(Some(ANSWER_TIMEOUT))
             .build();
         let response = self.answered(request.content_type("application/json").send(body))?;
-        accepted(response).map(drop)
+        read(accepted(response)?)
     }
 
     /// # Errors
@@ -194,6 +200,19 @@ impl<R: std::io::Read> Iterator for Events<R> {
             }
         }
     }
+}
+
+fn read(mut response: Response<Body>) -> anyhow::Result<Reply> {
+    let body = response
+        .body_mut()
+        .with_config()
+        .limit(MAX_BODY_BYTES)
+        .read_to_string();
+    Ok(Reply {
+        body: body
+            .context("the answer broke off")
+            .map_err(|error| exit::not_ready(format!("{error:#}")))?,
+    })
 }
 
 /// Turns a refusal into an error with its exit code.

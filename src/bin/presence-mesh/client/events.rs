@@ -28,7 +28,10 @@ fn publish(args: &EventsPublishArgs) -> anyhow::Result<()> {
         .check()
         .map_err(|error| exit::usage(error.to_string()))?;
     let body = serde_json::to_string(&event).context("an event is JSON")?;
-    Connection::new(&args.target.address).post(&format!("{PREFIX}/events"), &body)
+    let connection = Connection::new(&args.target.address);
+    connection
+        .post(&format!("{PREFIX}/events"), &body)
+        .map(drop)
 }
 
 fn subscribe(args: &EventsSubscribeArgs) -> anyhow::Result<()> {

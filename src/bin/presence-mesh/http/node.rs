@@ -42,6 +42,8 @@ GET    /api/v1/explain/custom-per-origin/{namespace}/{key}
 GET    /api/v1/stream?space=device|mailbox|presence&pattern=GLOB
 GET    /api/v1/stream?space=custom|custom-per-origin&namespace=NAME&pattern=GLOB
 GET    /api/v1/ping
+GET    /api/v1/bridge              404 when there is none
+POST   /api/v1/invites             {\"address\":\"HOST:PORT\"}; from this machine only
 GET    /api/v1/people
 GET    /api/v1/panel               what the pages follow
 GET    /livez

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -14,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::App;
+use super::caller::Caller;
 
 /// Connections open at once; further ones wait in the system's backlog until one ends.
 const MAX_CONNECTIONS: usize = 1_280;
@@ -62,8 +66,8 @@ impl Server {
                     .await
                     .expect("the semaphore is never closed");
                 while connections.try_join_next().is_some() {}
-                let stream = match self.listener.accept().await {
-                    Ok((stream, _)) => stream,
+                let (stream, from) = match self.listener.accept().await {
+                    Ok(accepted) => accepted,
                     Err(error) => {
                         tracing::warn!(%error, "cannot take an http connection");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -72,7 +76,15 @@ impl Server {
                 };
                 // Small answers should not wait for more.
                 let _ = stream.set_nodelay(true);
-                let service = TowerToHyperService::new(router.clone());
+                let caller = Caller {
+                    from,
+                    to: stream.local_addr().unwrap_or(self.address),
+                };
+                let router = TowerToHyperService::new(router.clone());
+                let service = service_fn(move |mut request: Request<Incoming>| {
+                    request.extensions_mut().insert(caller);
+                    router.call(request)
+                });
                 connections.spawn(async move {
                     let served = http1::Builder::new()
                         .timer(TokioTimer::new())
