@@ -184,7 +184,7 @@ impl Driver {
 
     /// Does everything the replica wants done.
     fn carry_out(&mut self) {
-        let (outputs, due) = self.shared.with(|replica, _| {
+        let (outputs, due) = self.shared.with_turns(|replica, _| {
             let outputs: Vec<Output> = std::iter::from_fn(|| replica.poll_output()).collect();
             (outputs, replica.poll_timeout())
         });
@@ -192,7 +192,7 @@ impl Driver {
         // The rest has its turn after whoever waits for the replica, and after the network.
         let mut turns = 0..KEYS_PER_TURN / KEYS_AT_ONCE;
         let show = |replica: &mut Replica| replica.show_some(KEYS_AT_ONCE);
-        while turns.next().is_some() && self.shared.with(|replica, _| show(replica)) {}
+        while turns.next().is_some() && self.shared.with_turns(|replica, _| show(replica)) {}
         for output in outputs {
             match output {
                 Output::Publish { frame } => self.publish(&frame),
@@ -263,7 +263,7 @@ impl Driver {
 
     /// Takes in what the mesh's state says of its members.
     fn read_members(&mut self, now: Duration) {
-        let members = self.shared.with(|replica, now| replica.members(now));
+        let members = self.shared.with_turns(|replica, now| replica.members(now));
         let known: Vec<Known> = members
             .into_iter()
             .filter(|member| self.dial_members || member.left)

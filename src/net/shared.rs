@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use parking_lot::MutexGuard;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::clock::Clock;
@@ -32,7 +33,7 @@ pub(crate) enum Command {
 ///
 /// No lock here is held across an `await`, handed out, or held while user code runs.
 pub(crate) struct Shared {
-    replica: Mutex<Replica>,
+    replica: parking_lot::Mutex<Replica>,
     clock: Clock,
     /// Wakes the driver: output is queued, or an earlier timeout is due.
     driver: Notify,
@@ -64,7 +65,7 @@ impl Shared {
     pub(crate) fn new(replica: Replica, clock: Clock) -> (Arc<Self>, mpsc::Receiver<Command>) {
         let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
         let shared = Self {
-            replica: Mutex::new(replica),
+            replica: parking_lot::Mutex::new(replica),
             clock,
             driver: Notify::new(),
             watchers: Mutex::default(),
@@ -86,22 +87,31 @@ impl Shared {
     /// Locks the replica, fires what is due, and runs `work`; afterwards wakes the watchers that got
     /// something, and the driver when there is something to send.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Replica, Now) -> R) -> R {
-        let (result, woken, woken_subscribers, ready, pending) = {
-            let mut replica = lock(&self.replica);
-            let now = self.clock.now();
-            // A process that was paused must not show as live what ran out meanwhile.
-            if replica.poll_timeout().is_some_and(|due| due <= now.mono) {
-                replica.begin(Input::Timeout, now);
-            }
-            let result = work(&mut replica, now);
-            (
-                result,
-                replica.take_woken(),
-                replica.take_woken_subscribers(),
-                replica.is_ready(),
-                replica.has_output(),
-            )
-        };
+        self.with_then(work, |replica| drop(replica))
+    }
+
+    /// Like [`Shared::with`], for the driver, which locks the replica again and again: whoever waits for it
+    /// meanwhile has it first.
+    pub(super) fn with_turns<R>(&self, work: impl FnOnce(&mut Replica, Now) -> R) -> R {
+        self.with_then(work, |replica| MutexGuard::unlock_fair(replica))
+    }
+
+    fn with_then<R>(
+        &self,
+        work: impl FnOnce(&mut Replica, Now) -> R,
+        unlock: impl FnOnce(MutexGuard<'_, Replica>),
+    ) -> R {
+        let mut replica = self.replica.lock();
+        let now = self.clock.now();
+        // A process that was paused must not show as live what ran out meanwhile.
+        if replica.poll_timeout().is_some_and(|due| due <= now.mono) {
+            replica.begin(Input::Timeout, now);
+        }
+        let result = work(&mut replica, now);
+        let woken = replica.take_woken();
+        let woken_subscribers = replica.take_woken_subscribers();
+        let (ready, pending) = (replica.is_ready(), replica.has_output());
+        unlock(replica);
         wake(&self.watchers, &woken);
         wake(&self.subscribers, &woken_subscribers);
         if pending {
@@ -189,7 +199,7 @@ impl Shared {
         self.with(|replica, _| replica.poll_event(id))
     }
 
-    pub(crate) fn links(&self) -> MutexGuard<'_, LinkTable> {
+    pub(crate) fn links(&self) -> std::sync::MutexGuard<'_, LinkTable> {
         lock(&self.links)
     }
 
@@ -279,7 +289,7 @@ fn wake<Id: Ord>(waiting: &Mutex<BTreeMap<Id, Option<Waker>>>, woken: &BTreeSet<
 
 /// A panic while holding the lock is our own bug; going on with what the lock protects is still better for a
 /// phone server than going down.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -104,7 +104,14 @@ struct Staged {
     base: u64,
     reset: Option<u64>,
     cursor: u64,
-    entries: Vec<(Key, Entry)>,
+    /// As they came: nothing is moved until all are here.
+    pages: Vec<Vec<(Key, Entry)>>,
+}
+
+impl Staged {
+    fn len(&self) -> usize {
+        self.pages.iter().map(Vec::len).sum()
+    }
 }
 
 /// What became of a part.
@@ -165,7 +172,7 @@ impl Sync {
         self.gaps.retain(|_, gap| {
             let hopeless = gap.tellers.is_empty();
             if hopeless {
-                self.staged_entries -= gap.staged.as_ref().map_or(0, |staged| staged.entries.len());
+                self.staged_entries -= gap.staged.as_ref().map_or(0, Staged::len);
             }
             !hopeless
         });
@@ -241,7 +248,7 @@ impl Sync {
     /// Closes the gap of `origin` whatever is missing.
     pub(super) fn give_up(&mut self, origin: ReplicaId) {
         if let Some(gap) = self.gaps.remove(&origin) {
-            self.staged_entries -= gap.staged.map_or(0, |staged| staged.entries.len());
+            self.staged_entries -= gap.staged.as_ref().map_or(0, Staged::len);
         }
     }
 
@@ -359,7 +366,7 @@ impl Sync {
                 staged
             }
             other => {
-                self.staged_entries -= other.map_or(0, |staged| staged.entries.len());
+                self.staged_entries -= other.as_ref().map_or(0, Staged::len);
                 if part.after != part.base {
                     return Progress::Broken;
                 }
@@ -370,36 +377,30 @@ impl Sync {
                     base,
                     reset,
                     cursor: part.base,
-                    entries: Vec::new(),
+                    pages: Vec::new(),
                 }
             }
         };
         if self.staged_entries + part.entries.len() > self.staged_limit {
-            self.staged_entries -= staged.entries.len();
+            self.staged_entries -= staged.len();
             return Progress::Full;
         }
         if let Some((_, last)) = part.entries.last() {
             staged.cursor = last.seq();
         }
         self.staged_entries += part.entries.len();
-        staged.entries.extend(part.entries);
+        staged.pages.push(part.entries);
         let Some(upto) = part.upto else {
             gap.staged = Some(staged);
             return Progress::Staged;
         };
-        self.staged_entries -= staged.entries.len();
-        let Staged {
-            base,
-            reset,
-            entries,
-            ..
-        } = staged;
+        self.staged_entries -= staged.len();
         Progress::Complete(Delta {
             incarnation,
-            base,
+            base: staged.base,
             upto,
-            reset,
-            entries,
+            reset: staged.reset,
+            entries: staged.pages.concat(),
         })
     }
 
