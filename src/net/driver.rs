@@ -191,7 +191,7 @@ impl Driver {
         self.replica_due = due;
         // The rest has its turn after whoever waits for the replica, and after the network.
         let mut turns = 0..KEYS_PER_TURN / KEYS_AT_ONCE;
-        let show = |replica: &mut Replica| replica.show_some(KEYS_AT_ONCE);
+        let show = |replica: &mut Replica| replica.work_some(KEYS_AT_ONCE);
         while turns.next().is_some() && self.shared.with_turns(|replica, _| show(replica)) {}
         for output in outputs {
             match output {
