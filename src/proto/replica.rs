@@ -175,7 +175,8 @@ impl Replica {
         more
     }
 
-    fn has_work(&self) -> bool {
+    /// Whether [`Replica::work_some`] has something to do.
+    pub fn has_work(&self) -> bool {
         self.sync.has_arrived() || !self.backlog.is_empty()
     }
 
@@ -444,9 +445,9 @@ impl Replica {
         output
     }
 
-    /// Whether [`Replica::poll_output`] would return something, or [`Replica::work_some`] has something to do.
+    /// Whether [`Replica::poll_output`] would return something.
     pub fn has_output(&self) -> bool {
-        self.has_work() || !self.outbox.is_empty() || self.has_batch() || self.has_events()
+        !self.outbox.is_empty() || self.has_batch() || self.has_events()
     }
 
     /// When (in [`Now::mono`]) [`Input::Timeout`] is due.
