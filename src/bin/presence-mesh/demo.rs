@@ -58,7 +58,7 @@ async fn show(args: &DemoArgs, logs: Option<mpsc::Receiver<String>>) -> anyhow::
     let app = App::new(engine.view())
         .with_people(engine.people())
         .with_stage(stage);
-    let server = server.serve(app);
+    let server = server.serve(app)?;
 
     let mut lines = Lines::new(args.headless, engine.sites().count());
     let over = sleep_or_for_ever(args.duration);
@@ -94,7 +94,7 @@ async fn show(args: &DemoArgs, logs: Option<mpsc::Receiver<String>>) -> anyhow::
         _ = stop.next() => bail!("stopped before the nodes had time to agree"),
     };
     lines.show(&Happening::Finished(verdict.clone()))?;
-    server.abort();
+    drop(server);
     engine.leave().await;
     if verdict.agree {
         Ok(())

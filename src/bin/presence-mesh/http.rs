@@ -2,15 +2,17 @@
 //!
 //! [`Server`] takes connections, [`guard`] keeps strangers' pages away, one file each answers for keys,
 //! the stream, events, and the node itself; [`Problem`] is how anything is refused. [`pages`] are for people, and
-//! follow [`panel`]; [`View`] is the node they all show.
+//! follow [`panel`]; [`View`] is the node they all show. What many follow is made once, in a [`broadcast`].
 
 mod answer;
 mod bridge;
+mod broadcast;
 mod caller;
 mod demo;
 mod events;
 mod exposed;
 mod guard;
+mod idle;
 mod invites;
 mod keys;
 mod metrics;
@@ -19,8 +21,10 @@ mod pages;
 mod panel;
 mod path;
 mod problem;
+mod room;
 mod served;
 mod server;
+mod socket;
 mod stream;
 mod view;
 
@@ -34,7 +38,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use presence_mesh::bridge::asterisk::AsteriskMonitor;
 use presence_mesh::{DeviceState, MAX_KEY_BYTES, MAX_VALUE_BYTES, Mesh, MessageCounts, Presence};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 pub use problem::Problem;
 pub use server::Server;
@@ -44,7 +48,7 @@ use crate::bridge::Readiness;
 use crate::demo::Stage;
 use crate::people::Person;
 
-/// Streams open at once; each holds a watcher and a task. Further ones get 503. A page holds one.
+/// Streams open at once; each holds a connection. Further ones get 503. A page holds one.
 const MAX_STREAMS: usize = 1_024;
 
 /// What the routes answer from. Cheap to clone.
@@ -59,7 +63,7 @@ pub struct App {
     /// `None`: this is no demonstration.
     stage: Option<Stage>,
     streams: Arc<Semaphore>,
-    beats: Arc<watch::Sender<String>>,
+    broadcasts: Arc<broadcast::Broadcasts>,
 }
 
 /// The longest things HTTP takes.
@@ -79,11 +83,10 @@ impl Default for Limits {
 }
 
 impl App {
-    /// Must be called within a tokio runtime.
     pub fn new(view: View) -> Self {
         Self {
-            beats: Arc::new(panel::beats(view.clone())),
             view,
+            broadcasts: Arc::default(),
             bridge: None,
             monitor: None,
             limits: Limits::default(),

@@ -60,7 +60,7 @@ async fn node(settings: &Settings) -> anyhow::Result<()> {
         .with_monitor(bridge.as_ref().map(Bridge::monitor))
         .with_limits(limits)
         .with_people(people);
-    let server = server.map(|server| server.serve(app));
+    let server = server.map(|server| server.serve(app)).transpose()?;
     output::line(format_args!(
         "listening mesh={} http={http} replica={}",
         mesh.addresses().join(","),
@@ -90,9 +90,7 @@ async fn node(settings: &Settings) -> anyhow::Result<()> {
         signal = stop.next() => tracing::warn!(signal, "told again, leaving at once"),
     }
     left_out.abort();
-    if let Some(server) = server {
-        server.abort();
-    }
+    drop(server);
     if told.is_some() {
         Ok(())
     } else {

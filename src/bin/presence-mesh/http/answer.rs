@@ -4,6 +4,8 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::room;
+
 /// A JSON body that ends its line, so that it can be shown in a terminal as it is.
 #[derive(Debug)]
 pub struct Answer<T>(pub T);
@@ -13,13 +15,9 @@ impl<T: Serialize> IntoResponse for Answer<T> {
         let mut body =
             serde_json::to_vec(&self.0).expect("texts, numbers and maps with text keys are JSON");
         body.push(b'\n');
-        (
-            [(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/json"),
-            )],
-            body,
-        )
+        let kind = HeaderValue::from_static("application/json");
+        room::hold(body)
+            .map(|body| ([(header::CONTENT_TYPE, kind)], body))
             .into_response()
     }
 }

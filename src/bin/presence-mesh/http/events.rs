@@ -7,8 +7,9 @@ use axum::response::Response;
 use futures::{StreamExt as _, stream};
 use percent_encoding::percent_decode_str;
 use presence_mesh::{Event, EventItem, Filter, PublishError};
+use serde::Serialize;
 
-use super::stream::{json, respond};
+use super::stream::{permit, respond};
 use super::{App, Problem};
 use crate::api::{EventObject, GapObject};
 
@@ -36,12 +37,7 @@ pub async fn subscribe(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let filter = filter(query.as_deref().unwrap_or_default())?;
-    let Ok(permit) = app.streams.clone().try_acquire_owned() else {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too many streams are open",
-        ));
-    };
+    let permit = permit(&app)?;
     let events = app.mesh().events().subscribe(filter)?;
     let events = stream::unfold((events, permit), async |(mut events, permit)| {
         let item = events.next().await?;
@@ -56,6 +52,12 @@ fn sent(item: &EventItem) -> Option<axum::response::sse::Event> {
         EventItem::Gap(gap) => Some(json("gap", &GapObject::new(gap)?)),
         _ => None,
     }
+}
+
+fn json(name: &str, data: &impl Serialize) -> axum::response::sse::Event {
+    let data =
+        serde_json::to_string(data).expect("texts, numbers and maps with text keys are JSON");
+    axum::response::sse::Event::default().event(name).data(data)
 }
 
 /// What a query asks for. Parameters may be repeated, so they are read one by one.

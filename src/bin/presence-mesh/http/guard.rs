@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -11,7 +12,7 @@ use super::Problem;
 
 /// Refuses strangers' pages, and marks every answer as not to be kept.
 pub async fn check(loopback: bool, request: Request, next: Next) -> Response {
-    let refused = refusal(loopback, request.method(), request.headers());
+    let refused = refusal(loopback, request.method(), request.uri(), request.headers());
     let mut response = match refused {
         Some(problem) => problem.into_response(),
         None => next.run(request).await,
@@ -27,9 +28,14 @@ pub async fn check(loopback: bool, request: Request, next: Next) -> Response {
     response
 }
 
-fn refusal(loopback: bool, method: &Method, headers: &HeaderMap) -> Option<Problem> {
+fn refusal(loopback: bool, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Problem> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    let host = text(header::HOST);
+    if headers.get_all(header::HOST).iter().nth(1).is_some() {
+        return Some(Problem::bad_request("there is more than one Host"));
+    }
+    // A whole URL in the request line says it instead of the Host.
+    let authority = uri.authority().map(Authority::as_str);
+    let host = authority.or_else(|| text(header::HOST));
     // A page whose name was made to resolve to 127.0.0.1 sends that name; the same-origin policy does not
     // stop it, as its origin is that name. Clients without a Host are no browsers.
     if loopback && host.is_some_and(|host| !names_this_machine(host)) {
@@ -84,8 +90,24 @@ mod tests {
                 HeaderValue::from_static(value),
             )
         });
-        refusal(loopback, &method, &headers.collect())
-            .map_or(200, |problem| problem.status.as_u16())
+        refused(loopback, &method, "/", &headers.collect())
+    }
+
+    fn refused(loopback: bool, method: &Method, uri: &str, headers: &HeaderMap) -> u16 {
+        let uri = uri.parse().unwrap();
+        refusal(loopback, method, &uri, headers).map_or(200, |problem| problem.status.as_u16())
+    }
+
+    #[test]
+    fn there_is_one_host() {
+        let mut headers = HeaderMap::new();
+        let host = HeaderValue::from_static("127.0.0.1:4780");
+        headers.append(header::HOST, host.clone());
+        let get = |uri: &str, headers: &HeaderMap| refused(true, &Method::GET, uri, headers);
+        assert_eq!(get("http://127.0.0.1:4780/", &headers), 200);
+        assert_eq!(get("http://evil.example/", &headers), 403);
+        headers.append(header::HOST, host);
+        assert_eq!(get("/", &headers), 400);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Reading and writing keys: devices, mailboxes, presence, custom values.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use axum::Router;
@@ -178,7 +179,13 @@ pub(super) async fn body(body: Body) -> Result<axum::body::Bytes, Problem> {
             "the body did not arrive in time",
         )),
         Ok(Ok(bytes)) => Ok(bytes),
-        // Over the limit, or the connection broke, and then nobody reads the answer.
-        Ok(Err(_)) => Err(too_large()),
+        Ok(Err(error)) => {
+            let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+            // Not the limit: what came is no body, or the connection broke, and then nobody reads the answer.
+            match causes.find(|cause| cause.is::<hyper::Error>()) {
+                Some(cause) => Err(Problem::bad_request(format!("bad body: {cause}"))),
+                None => Err(too_large()),
+            }
+        }
     }
 }

@@ -8,14 +8,15 @@ use axum::response::{IntoResponse, Response};
 use presence_mesh::bridge::asterisk::{AsteriskMonitor, PbxStanding};
 use presence_mesh::metrics::{BridgeFigures, CONTENT_TYPE, encode};
 
-use super::App;
+use super::{App, Problem, room};
 
 /// Always OpenMetrics, whatever the client says it takes: there is no other text of it.
-pub async fn metrics(State(app): State<App>) -> Response {
+pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
     let bridges: Vec<BridgeFigures> = app.monitor.iter().map(figures).collect();
     let text = encode(&app.mesh(), &bridges);
     let kind = HeaderValue::from_static(CONTENT_TYPE);
-    ([(header::CONTENT_TYPE, kind)], text).into_response()
+    let text = room::hold(text.into_bytes())?;
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
 
 fn figures(monitor: &AsteriskMonitor) -> BridgeFigures {

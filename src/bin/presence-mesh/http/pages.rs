@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
 
-use super::{App, served};
+use super::{App, room, served};
 
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -89,7 +89,7 @@ fn page(app: &App, template: &str, query: &str) -> Response {
     ];
     (
         headers.map(|(name, value)| (name, HeaderValue::from_static(value))),
-        html,
+        room::hold(html.into_bytes()),
     )
         .into_response()
 }

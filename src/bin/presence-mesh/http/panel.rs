@@ -3,22 +3,20 @@
 //! Browsers have six connections to one server, so that a page has one stream and no more. The beat is how a
 //! page knows that what it shows is true: comments cannot be observed by scripts, events can.
 
-use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::response::sse::Event;
-use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use presence_mesh::{DeviceState, FollowError, Mesh, MessageCounts, Presence, Space, Watch};
+use futures::{Stream, StreamExt as _};
+use presence_mesh::{DeviceState, Mesh, MessageCounts, Pattern, Presence};
 use serde::Serialize;
-use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use super::broadcast::{Source, Told};
 use super::exposed::Exposed;
-use super::stream::{json, respond};
+use super::stream::{all, changes, event, pass_on, permit, until_over};
 use super::view::View;
 use super::{App, Problem};
 use crate::api::{NodeStatus, Object, PeerObject};
@@ -52,55 +50,52 @@ struct Changed<V> {
     new: Option<Object<V>>,
 }
 
-/// Makes one beat a second for all pages together, while there are any.
-pub fn beats(view: View) -> watch::Sender<String> {
-    let beats = watch::Sender::new(String::new());
-    let sender = beats.clone();
-    tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(BEAT_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            if sender.receiver_count() > 0 {
-                sender.send_replace(beat(&view.mesh()));
-            }
-        }
-    });
-    beats
-}
-
 /// `beat`, then a `snapshot` of each space, then `change`s and `beat`s; ends with the node.
 pub async fn panel(State(app): State<App>) -> Result<Response, Problem> {
-    let Ok(permit) = app.streams.clone().try_acquire_owned() else {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too many streams are open",
-        ));
-    };
+    let permit = permit(&app)?;
     if app.view.is_stopped() {
         return Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "the node has left the mesh",
         ));
     }
-    let view = app.view.clone();
-    let over = async move { view.over().await };
-    let mesh = app.mesh();
-    let first = Event::default().event("beat").data(beat(&mesh));
-    let told = stream::select_all([
-        later(app.beats.subscribe()),
-        follow(mesh.devices())?,
-        follow(mesh.mailboxes())?,
-        follow(mesh.presence())?,
-    ]);
-    let events = stream::once(async { first }).chain(told).take_until(over);
-    Ok(respond(events.map(move |event| {
-        let _held = &permit;
-        Ok::<_, Infallible>(event)
-    })))
+    let broadcast = app.broadcasts.get("panel", || source(&app.view))?;
+    Ok(pass_on(broadcast.follow(Pattern::any()).await?, permit))
 }
 
-fn beat(mesh: &Mesh) -> String {
+/// One for all pages together, while there are any.
+fn source(view: &View) -> Result<Source, Problem> {
+    let told: [BoxStream<'static, Told>; 4] = [
+        beats(view.clone()).boxed(),
+        follow::<DeviceState>(view)?,
+        follow::<MessageCounts>(view)?,
+        follow::<Presence>(view)?,
+    ];
+    let told = until_over(view, stream::select_all(told));
+    let view = view.clone();
+    Ok(Source {
+        told,
+        all: Box::new(move |_| {
+            let mut bytes = beat(&view.mesh());
+            bytes.extend(snapshot::<DeviceState>(&view));
+            bytes.extend(snapshot::<MessageCounts>(&view));
+            bytes.extend(snapshot::<Presence>(&view));
+            bytes
+        }),
+    })
+}
+
+fn beats(view: View) -> impl Stream<Item = Told> + Send + 'static {
+    let mut ticks = tokio::time::interval(BEAT_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    stream::unfold((ticks, view), async |(mut ticks, view)| {
+        ticks.tick().await;
+        let bytes = beat(&view.mesh());
+        Some((Told::Event { about: None, bytes }, (ticks, view)))
+    })
+}
+
+fn beat(mesh: &Mesh) -> Vec<u8> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let mut peers = PeerObject::all(mesh);
     for peer in &mut peers {
@@ -114,44 +109,25 @@ fn beat(mesh: &Mesh) -> String {
         status: NodeStatus::new(mesh.status()).with_saving(mesh.save_status()),
         peers,
     };
-    serde_json::to_string(&beat).expect("texts, numbers and maps with text keys are JSON")
+    event("beat", &beat)
 }
 
-fn later(mut beats: watch::Receiver<String>) -> BoxStream<'static, Event> {
-    beats.mark_unchanged();
-    let next = async |mut beats: watch::Receiver<String>| {
-        beats.changed().await.ok()?;
-        let event = Event::default()
-            .event("beat")
-            .data(beats.borrow_and_update().clone());
-        Some((event, beats))
+fn follow<T: Exposed>(view: &View) -> Result<BoxStream<'static, Told>, Problem> {
+    let text = |change: crate::api::Changed<T::Fields>| {
+        let changed = Changed {
+            space: T::NAME,
+            key: change.key,
+            new: change.new,
+        };
+        event("change", &changed)
     };
-    stream::unfold(beats, next).boxed()
+    Ok(changes::<T>(view, None, text)?.boxed())
 }
 
-fn follow<T: Exposed>(space: Space<T>) -> Result<BoxStream<'static, Event>, FollowError> {
-    let items = space.watch("*")?;
-    Ok(items.filter_map(async |item| event::<T>(item)).boxed())
-}
-
-/// A resync needs no word of its own: the snapshot that follows replaces all.
-fn event<T: Exposed>(item: Watch<T>) -> Option<Event> {
-    match item {
-        Watch::Snapshot(all) => Some(json(
-            "snapshot",
-            &All::<T::Fields> {
-                space: T::NAME,
-                all: all.into_iter().map(Object::new).collect(),
-            },
-        )),
-        Watch::Changed(change) => Some(json(
-            "change",
-            &Changed::<T::Fields> {
-                space: T::NAME,
-                key: change.key.to_string(),
-                new: change.new.map(Object::new),
-            },
-        )),
-        _ => None,
-    }
+fn snapshot<T: Exposed>(view: &View) -> Vec<u8> {
+    let all = All::<T::Fields> {
+        space: T::NAME,
+        all: all::<T>(view, None, &Pattern::any()),
+    };
+    event("snapshot", &all)
 }

@@ -25,6 +25,21 @@ impl Problem {
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
+
+    /// The body of the answer.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.to_object()).expect("texts and numbers are JSON")
+    }
+
+    fn to_object(&self) -> ProblemObject {
+        let title = self.status.canonical_reason().unwrap_or("Refused");
+        ProblemObject {
+            kind: "about:blank".to_owned(),
+            title: title.to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail.clone(),
+        }
+    }
 }
 
 impl From<WriteError> for Problem {
@@ -51,17 +66,7 @@ impl From<FollowError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = ProblemObject {
-            kind: "about:blank".to_owned(),
-            title: self
-                .status
-                .canonical_reason()
-                .unwrap_or("Refused")
-                .to_owned(),
-            status: self.status.as_u16(),
-            detail: self.detail,
-        };
-        let mut response = (self.status, Answer(body)).into_response();
+        let mut response = (self.status, Answer(self.to_object())).into_response();
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
