@@ -2,6 +2,7 @@
 
 mod support {
     pub mod browser;
+    pub mod crowd;
     pub mod process;
 }
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::browser::{Browser, Page};
+use support::crowd::Crowd;
 use support::process::{PATIENCE, World, program, request, request_in_full, wait_for};
 
 /// The demonstration; killed when dropped.
@@ -221,6 +223,90 @@ fn search_chips_and_card_work_with_the_keyboard_alone() {
         "mail"
     );
     assert_eq!(page.complaints(), [""; 0]);
+}
+
+/// What is drawn follows from the window, not from how many lamps there are; and searching asks nobody.
+#[test]
+fn ten_thousand_lamps_are_drawn_as_few_are() {
+    let Some(browser) = Browser::start("pages") else {
+        return;
+    };
+    let sizes = [("/", 360, 740), ("/", 1280, 800), ("/wall", 1920, 1080)];
+    let drawn = |crowd: &Crowd, path: &str, width, height| {
+        let page = browser.page(&crowd.url(path), width, height);
+        page.await_js(
+            &format!("{LIVE} && document.querySelector('.row:not(.stale)')"),
+            PATIENCE,
+        );
+        let drawn = "document.querySelectorAll('.row').length";
+        let first = settled(&page, drawn);
+        page.js(
+            "scrollTo({ top: document.documentElement.scrollHeight / 3, behavior: 'instant' })",
+        );
+        page.await_js("[...document.elementsFromPoint(innerWidth * .15, innerHeight / 2)].some((e) => e.classList.contains('row'))", PATIENCE);
+        let then = settled(&page, drawn);
+        (page, [first, then])
+    };
+    let worlds = [World::new(), World::new()];
+    let [few, many] = [(&worlds[0], 1_000), (&worlds[1], 10_000)]
+        .map(|(world, lamps)| Crowd::start(world, lamps));
+    for (path, width, height) in sizes {
+        let (page, of_few) = drawn(&few, path, width, height);
+        page.close();
+        let (page, of_many) = drawn(&many, path, width, height);
+        for (few, many) in of_few.iter().zip(&of_many) {
+            let (few, many) = (few.as_u64().unwrap(), many.as_u64().unwrap());
+            assert!(
+                0 < few && many < 2 * few + 60,
+                "{path} at {width}: {few} rows of 1,000, {many} of 10,000"
+            );
+        }
+        // The middle of the list is somewhere in the middle of it, and says so.
+        let place = "Number(document.elementsFromPoint(innerWidth * .15, innerHeight / 2).map((e) => \
+            e.closest('[aria-posinset]')).find(Boolean).getAttribute('aria-posinset'))";
+        let place = page.js(place).as_u64();
+        assert!(place > Some(500), "{path}: {place:?}");
+        assert_eq!(page.complaints(), [""; 0]);
+        page.close();
+    }
+
+    let page = browser.page(&many.url("/"), 1280, 800);
+    page.await_js(
+        &format!("{LIVE} && document.querySelector('.row')"),
+        PATIENCE,
+    );
+    let requests = "performance.getEntriesByType('resource').length";
+    let before = page.js(requests);
+    let search = |text: &str| {
+        page.js(&format!(
+            "(() => {{ const q = document.getElementById('q'); q.value = '{text}'; q.dispatchEvent(new Event('input')); \
+             return [...document.querySelectorAll('.site:not([hidden]) .name')].map((e) => e.textContent); }})()"
+        ))
+    };
+    assert_eq!(
+        search("chloe 9994"),
+        json!(["Chloé Kowalski"]),
+        "no accents are needed"
+    );
+    let all = search("");
+    assert!(all.as_array().unwrap().len() > 20, "{all}");
+    for text in ["greta", "oslo 77", "pjsip/1234", "nobody at all", ""] {
+        search(text);
+    }
+    // Rows are used again for others: none may keep what it said before.
+    let wrong = "[...document.querySelectorAll('.row')].filter((e) => e.querySelector('.name').textContent !== e.row.name || \
+        e.querySelector('.number').textContent !== e.row.ext || e.row.drawn?.body !== e).length";
+    assert_eq!(page.js(wrong), 0);
+    assert_eq!(page.js(requests), before, "a search asks nobody");
+}
+
+/// What an expression comes to once it comes to the same twice.
+fn settled(page: &Page<'_>, expression: &str) -> Value {
+    let mut last = page.js(expression);
+    wait_for("a page at rest", PATIENCE, || {
+        let now = page.js(expression);
+        (std::mem::replace(&mut last, now.clone()) == now).then_some(now)
+    })
 }
 
 /// The controls act on real nodes, and the page tells what HTTP tells.

@@ -1,5 +1,7 @@
 //! A real Chromium without a window, driven by the DevTools protocol over two pipes.
 
+#![allow(dead_code, reason = "each test binary uses a part")]
+
 use std::cell::{Cell, RefCell};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -171,6 +173,16 @@ impl Page<'_> {
             );
             thread::sleep(LOOK_EVERY);
         }
+    }
+
+    pub fn close(self) {
+        self.call("Page.close", json!({}));
+    }
+
+    /// What is seen, as a PNG in base64.
+    pub fn screenshot(&self) -> String {
+        let picture = self.call("Page.captureScreenshot", json!({}));
+        picture["data"].as_str().expect("a picture").to_owned()
     }
 
     /// Errors, warnings and broken policies that the browser reported of this page so far.

@@ -18,29 +18,21 @@ const CALLS = new Set(["ringing", "inuse", "busy", "hold", "ringinuse"]);
 
 export const byId = (id) => document.getElementById(id);
 
-export function h(tag, attributes, ...children) {
-	const element = document.createElement(tag);
+const made = (element, attributes, children) => {
 	for (const name in attributes) element.setAttribute(name, attributes[name]);
 	element.append(...children);
 	return element;
-}
-
-export function svg(tag, attributes, ...children) {
-	const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-	for (const name in attributes) element.setAttribute(name, attributes[name]);
-	element.append(...children);
-	return element;
-}
+};
+export const h = (tag, attributes, ...children) => made(document.createElement(tag), attributes, children);
+export const svg = (tag, attributes, ...children) => made(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
 export const icon = (name, kind) => svg("svg", { class: kind, "aria-hidden": "true" }, svg("use", { href: "#" + name }));
 
 /** `42 s`, `3 min`: whole, rounded down, as nobody reads more at a glance. */
 export function span(ms) {
 	const seconds = Math.max(0, Math.floor(ms / 1000));
-	if (seconds < 60) return seconds + " s";
-	if (seconds < 3600) return Math.floor(seconds / 60) + " min";
-	if (seconds < 86400) return Math.floor(seconds / 3600) + " h";
-	return Math.floor(seconds / 86400) + " d";
+	for (const [of, unit] of [[86400, " d"], [3600, " h"], [60, " min"]]) if (seconds >= of) return Math.floor(seconds / of) + unit;
+	return seconds + " s";
 }
 
 export const clock = (ms) => new Date(ms).toLocaleTimeString("en-GB");
@@ -86,6 +78,16 @@ export class Feed {
 		document.addEventListener("visibilitychange", () => (document.hidden ? this.#close() : this.#source || this.#open()));
 	}
 
+	get live() {
+		return this.line === "live";
+	}
+
+	/** How many nodes are in touch, and of how many. */
+	get touch() {
+		const count = (what) => this.beat.peers.filter(what).length + 1;
+		return [count((peer) => peer.standing === "alive"), count((peer) => !peer.left)];
+	}
+
 	/** The server's time. */
 	now() {
 		return Date.now() + this.#offset;
@@ -105,18 +107,20 @@ export class Feed {
 		if (note && shape === "free" && note[0] === "away") [shape, label] = note;
 		const mail = mailbox?.new ?? 0;
 		if (!label) label = mail ? `${mail} new` : "No new messages";
-		const lost = this.line !== "live";
+		const lost = !this.live;
 		const stale = lost || main.freshness !== "live";
-		const age = this.age(main);
-		let more = "";
-		if (stale) more = ` · ${main.freshness === "gone" ? "heard " : ""}${span(age)} ago`;
-		else if (CALLS.has(shape)) more = ` for ${span(this.now() - Date.parse(main.changed_at))}`;
-		return { shape, label, more, stale, age, mail, mailStale: mailbox && (lost || mailbox.freshness !== "live"), call: CALLS.has(shape) };
+		return { shape, label, main, stale, age: this.age(main), mail, mailStale: mailbox && (lost || mailbox.freshness !== "live"), call: CALLS.has(shape) };
+	}
+
+	/** For how long, or how old. */
+	more({ main, stale, age, call }) {
+		if (stale) return ` · ${main.freshness === "gone" ? "heard " : ""}${span(age)} ago`;
+		return call ? ` for ${span(this.now() - Date.parse(main.changed_at))}` : "";
 	}
 
 	/** How old what is shown may be, in ms. */
 	age(object) {
-		if (object.freshness === "live") return this.line === "live" ? 0 : Date.now() - this.lostSince;
+		if (object.freshness === "live") return this.live ? 0 : Date.now() - this.lostSince;
 		return object.age_ms + Date.now() - object.at;
 	}
 
@@ -169,7 +173,7 @@ export class Feed {
 		this.#source?.close();
 		this.#source = null;
 		clearTimeout(this.#retry);
-		if (this.line === "live") this.#setLine("lost");
+		if (this.live) this.#setLine("lost");
 	}
 
 	#stamp(object) {
@@ -233,7 +237,7 @@ export class Feed {
 		const [wall, mono] = this.#heard;
 		// Both clocks: one may be set, the other stands still while the machine sleeps.
 		const silent = Math.max(Date.now() - wall, performance.now() - mono) > SILENT_MS;
-		if (this.line === "live" && silent) this.#setLine("lost");
+		if (this.live && silent) this.#setLine("lost");
 		// Open, and nothing comes: a connection that died without a word.
 		if (this.#source && Date.now() - Math.max(wall, this.#opened) > 3 * SILENT_MS) this.#open();
 		if (this.line === "connecting" && Date.now() - this.#since > SILENT_MS) this.#setLine("lost");

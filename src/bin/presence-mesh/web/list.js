@@ -1,12 +1,13 @@
 // Rows, drawn only near the window: ten thousand scroll like ten.
 
-import { h, icon } from "./feed.js";
+import { byId, h, icon } from "./feed.js";
 
-const CHUNK = 12;
+const CHUNK = 12; // see .chunk
+const spare = []; // items that went out of sight, to be filled anew
 
 const chunks = new IntersectionObserver(
-	(entries) => entries.forEach((entry) => (entry.isIntersecting ? entry.target.draw() : entry.target.clear())),
-	{ rootMargin: "800px 0px" },
+	(entries) => entries.forEach(({ isIntersecting, target }) => (isIntersecting ? target.draw() : target.clear())),
+	{ rootMargin: "800px" },
 );
 
 /** A list of rows within `root`. `tag`: what a row is made of. */
@@ -26,36 +27,48 @@ export class List {
 		if (rows.length === this.#rows.length && rows.every((row, at) => row === this.#rows[at])) return;
 		this.#rows.forEach((row) => (row.drawn = null));
 		this.#rows = rows;
-		for (const old of this.#root.children) chunks.unobserve(old);
-		const parts = [];
-		for (let start = 0; start < rows.length; start += CHUNK) parts.push(this.#chunk(rows, start));
-		this.#root.replaceChildren(...parts);
-		parts.forEach((part) => chunks.observe(part));
+		const all = this.#root.children;
+		const wanted = Math.ceil(rows.length / CHUNK);
+		while (all.length > wanted) {
+			chunks.unobserve(this.#root.lastChild);
+			spare.push(...this.#root.lastChild.children);
+			this.#root.lastChild.remove();
+		}
+		const added = Array.from({ length: wanted - all.length }, (_, at) => this.#chunk(all.length + at));
+		this.#root.append(...added);
+		added.forEach((chunk) => chunks.observe(chunk));
+		// What is first in sight is there before the first frame.
+		for (const chunk of all) if (chunk.firstChild || chunk === all[0]) chunk.draw();
 	}
 
-	#chunk(rows, start) {
-		const mine = rows.slice(start, start + CHUNK);
+	#chunk(number) {
 		const chunk = h("div", { class: "chunk", role: "none" });
-		chunk.style.setProperty("--n", mine.length);
+		const mine = () => this.#rows.slice(number * CHUNK, (number + 1) * CHUNK);
 		chunk.draw = () => {
-			if (chunk.firstChild) return;
-			chunk.append(...mine.map((row, at) => this.#item(row, start + at + 1, rows.length)));
+			mine().forEach((row, at) => {
+				const item = chunk.children[at] ?? chunk.appendChild(spare.pop() ?? this.#item());
+				row.drawn = item.parts;
+				row.drawn.body.row = row;
+				fill(row, this.#feed);
+				item.setAttribute("aria-posinset", number * CHUNK + at + 1);
+				item.setAttribute("aria-setsize", this.#rows.length);
+			});
+			while (chunk.children.length > mine().length) spare.push(chunk.removeChild(chunk.lastChild));
 		};
 		chunk.clear = () => {
-			if (!chunk.firstChild || chunk.contains(document.activeElement)) return;
-			mine.forEach((row) => (row.drawn = null));
+			if (chunk.contains(document.activeElement)) return;
+			mine().forEach((row) => (row.drawn = null));
+			spare.push(...chunk.children);
 			chunk.replaceChildren();
 		};
-		// What is first in sight is there before the first frame.
-		if (start === 0) chunk.draw();
 		return chunk;
 	}
 
-	#item(row, at, of) {
-		row.drawn = draw(this.#tag);
-		fill(row, this.#feed);
-		row.drawn.body.row = row;
-		return h("div", { role: "listitem", "aria-posinset": at, "aria-setsize": of }, row.drawn.body);
+	#item() {
+		const parts = draw(this.#tag);
+		const item = h("div", { role: "listitem" }, parts.body);
+		item.parts = parts;
+		return item;
 	}
 }
 
@@ -65,7 +78,7 @@ const hidden = (text) => h("span", { class: "vh" }, text);
 export function draw(tag) {
 	const use = icon("free", "shape");
 	const parts = {
-		use: use.firstChild, lamp: h("span", { class: "lamp" }, use, icon("clock", "clock")),
+		use: use.firstChild, lamp: h("span", { class: "lamp" }, use),
 		name: h("span", { class: "name" }), number: h("span", { class: "number" }), site: hidden(""),
 		label: h("span", {}), more: h("span", {}), mail: h("span", { class: "mail" }), seen: {},
 	};
@@ -81,17 +94,29 @@ export function fill(row, feed) {
 	if (!parts) return;
 	const view = feed.view(row);
 	const set = (what, value, change) => parts.seen[what] !== value && ((parts.seen[what] = value), change(value));
+	if (view.stale && !parts.clock) parts.lamp.append((parts.clock = icon("clock", "clock")));
 	set("class", `row s-${view.shape}${view.stale ? " stale" : ""}`, (value) => (parts.body.className = value));
 	set("shape", view.shape, (value) => parts.use.setAttribute("href", "#" + value));
 	set("name", row.name, (value) => (parts.name.textContent = value));
 	set("ext", row.ext, (value) => ((parts.number.textContent = value), (parts.ext.hidden = !value)));
 	set("site", row.site, (value) => (parts.site.textContent = `, ${value}, `));
 	set("label", view.label, (value) => (parts.label.textContent = value));
-	set("more", view.stale || row.drawn.body.type ? view.more : "", (value) => (parts.more.textContent = value));
+	set("more", view.stale || parts.body.type ? feed.more(view) : "", (value) => (parts.more.textContent = value));
 	set("mail", view.shape === "mail" ? "" : `${view.mail || ""}${view.mailStale ? "~" : ""}`, () => {
 		parts.mail.replaceChildren();
 		if (!view.mail || view.shape === "mail") return;
 		const old = view.mailStale ? ", not up to date" : "";
 		parts.mail.append(hidden(", "), icon("mail", ""), `${view.mail}`, hidden(` new ${view.mail === 1 ? "message" : "messages"}${old}`));
 	});
+}
+
+/** Puts the sites in order, if they are not. */
+export function place(elements) {
+	const root = byId("sites");
+	if (elements.some((element, at) => element !== root.children[at])) root.replaceChildren(...elements);
+}
+
+/** Brings all drawn rows up to date. */
+export function refill(feed) {
+	for (const { row } of document.querySelectorAll(".row")) if (row) fill(row, feed);
 }

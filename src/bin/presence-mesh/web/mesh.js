@@ -18,13 +18,15 @@ function drawBeat(beat) {
 		if (!demo && before !== now) log(clock(feed.now()), before ? `${peer.node}: ${before} → ${now}` : `${peer.node} is ${now}`);
 		standings.set(peer.replica, now);
 	}
-	drawFacts();
-	drawNodes();
-	drawGraph();
+	drawAll();
 }
 
 function drawLine(line) {
 	if (line === "lost") log(clock(Date.now()), "no connection to the node");
+	drawAll();
+}
+
+function drawAll() {
 	drawFacts();
 	drawNodes();
 	drawGraph();
@@ -32,21 +34,22 @@ function drawLine(line) {
 
 function drawFacts() {
 	if (!feed.beat) return;
-	const { status, peers } = feed.beat;
+	const { status } = feed.beat;
+	const [alive, all] = feed.touch;
 	let stale = 0, lamps = 0;
 	for (const row of feed.rows) if (row.device) lamps++, (stale += feed.view(row).stale);
-	const alive = peers.filter((peer) => peer.standing === "alive").length + 1;
 	const facts = [
-		["Nodes in touch", `${alive} of ${peers.filter((peer) => !peer.left).length + 1}`, alive === peers.length + 1],
+		["Nodes in touch", `${alive} of ${all}`, alive === feed.beat.peers.length + 1],
 		["Lamps", stale ? `${lamps}, ${stale} not live` : `${lamps}, all live`, !stale],
 	];
 	if (stage) {
-		const digests = new Set(stage.nodes.filter((node) => node.running).map((node) => node.digest));
-		facts.push(["Digests", digests.size === 1 ? `equal on all ${stage.nodes.filter((node) => node.running).length}` : `${digests.size} different`, digests.size === 1]);
+		const running = stage.nodes.filter((node) => node.running);
+		const { size } = new Set(running.map((node) => node.digest));
+		facts.push(["Digests", size === 1 ? `equal on all ${running.length}` : `${size} different`, size === 1]);
 		facts.push(["A change is everywhere in", stage.median_ms == null ? "–" : `${ms(stage.median_ms)}, at worst ${ms(stage.p99_ms)}`, true]);
 	} else facts.push(["Digest", status.digest.slice(0, 8), true], ["Ready", status.ready ? "yes" : "not yet", status.ready]);
 	byId("facts").replaceChildren(...facts.map(([name, text, good]) =>
-		h("div", { class: good && feed.line === "live" ? "fact" : "fact bad" }, h("span", { class: "dim" }, name), h("b", {}, feed.line === "live" ? text : "not known"))));
+		h("div", { class: good && feed.live ? "fact" : "fact bad" }, h("span", { class: "dim" }, name), h("b", {}, feed.live ? text : "not known"))));
 }
 
 const ms = (value) => (value < 10 ? value.toFixed(1) : Math.round(value)) + " ms";
@@ -55,14 +58,13 @@ const ms = (value) => (value < 10 ? value.toFixed(1) : Math.round(value)) + " ms
 function nodes() {
 	if (!feed.beat) return [];
 	const { status, peers } = feed.beat;
-	const own = { node: status.node, own: true, standing: "alive", connected: true, replica: status.replica, version: status.version, digest: status.digest, entries: null };
-	const all = [own, ...peers].map((node) => ({ ...node, ...stage?.nodes.find((known) => known.node === node.node) }));
+	const all = [{ ...status, own: true, standing: "alive", connected: true, entries: null }, ...peers].map((node) => ({ ...node, ...stage?.nodes.find((known) => known.node === node.node) }));
 	for (const node of stage?.nodes ?? []) if (!all.some((known) => known.node === node.node)) all.push({ ...node, standing: "gone", connected: false });
 	return all;
 }
 
 function standing(node) {
-	if (feed.line !== "live") return ["unknown", "Not known"];
+	if (!feed.live) return ["unknown", "Not known"];
 	if (node.running === false) return ["offline", "Killed"];
 	if (node.own) return ["free", "This node"];
 	if (node.left) return ["offline", "Left"];
@@ -81,10 +83,9 @@ function drawNodes() {
 	while (rows.children.length > all.length) rows.lastChild.remove();
 	all.forEach((node, at) => {
 		const [shape, text] = standing(node);
-		const live = feed.line === "live";
-		const number = (value, unit) => (live && value != null ? `${value} ${unit}` : "–");
+		const number = (value, unit) => (feed.live && value != null ? `${value} ${unit}` : "–");
 		const cells = {
-			Node: title(node.node), Standing: text, Link: node.own ? "–" : !live ? "not known" : node.connected ? "connected" : "not connected", RTT: number(node.rtt_ms, "ms"),
+			Node: title(node.node), Standing: text, Link: node.own ? "–" : !feed.live ? "not known" : node.connected ? "connected" : "not connected", RTT: number(node.rtt_ms, "ms"),
 			Clock: number(node.clock_skew_ms, "ms"), Entries: node.entries ?? "–", Digest: (node.running !== false && node.digest?.slice(0, 8)) || "–", Version: node.version ?? "–",
 			"Lamps here": node.running === false ? "–" : doubts(node),
 		};
@@ -102,26 +103,22 @@ function drawNodes() {
 }
 
 function doubts(node) {
-	if (!node.stale && !node.gone) return "all live";
-	return [node.stale && `${node.stale} stale`, node.gone && `${node.gone} gone`].filter(Boolean).join(", ");
+	return [node.stale && `${node.stale} stale`, node.gone && `${node.gone} gone`].filter(Boolean).join(", ") || "all live";
 }
 
 /** Nodes on a circle; a line for each link that is known. */
 function drawGraph() {
 	const all = nodes().slice(0, 24);
-	const size = [480, 350];
 	const at = all.map((_, n) => {
 		const angle = (2 * Math.PI * n) / all.length - Math.PI / 2;
-		return [size[0] / 2 + Math.cos(angle) * 175, size[1] / 2 + 4 + Math.sin(angle) * 122];
+		return [240 + Math.cos(angle) * 175, 179 + Math.sin(angle) * 122];
 	});
 	const lines = [];
 	const link = (a, b) => {
-		if (feed.line !== "live") return "old";
-		if (stage) {
-			const [x, y] = [all[a], all[b]];
-			return x.running === false || y.running === false ? "" : x.side !== y.side ? "cut" : "up";
-		}
-		return a === 0 ? (all[b].connected ? "up" : "cut") : "";
+		if (!feed.live) return "old";
+		const [x, y] = [all[a], all[b]];
+		if (stage) return x.running === false || y.running === false ? "" : x.side !== y.side ? "cut" : "up";
+		return a === 0 ? (y.connected ? "up" : "cut") : "";
 	};
 	let up = 0, cut = 0;
 	for (let a = 0; a < all.length; a++)
@@ -142,13 +139,13 @@ function drawGraph() {
 			svg("svg", { x: -14, y: -14, width: 28, height: 28, class: "shape" }, svg("use", { href: "#" + shape })), svg("text", { y: y < 80 ? -29 : 38 }, title(node.node)));
 	});
 	const label = `${all.length} nodes, ${up} links up${cut ? `, ${cut} cut` : ""}`;
-	byId("graph").replaceChildren(svg("svg", { viewBox: `0 0 ${size[0]} ${size[1]}`, role: "img", "aria-label": label, class: "graph" }, ...lines, ...marks), h("p", { class: "dim" }, label));
+	byId("graph").replaceChildren(svg("svg", { viewBox: "0 0 480 350", role: "img", "aria-label": label, class: "graph" }, ...lines, ...marks), h("p", { class: "dim" }, label));
 }
 
 function log(time, text) {
 	const list = byId("log");
 	list.prepend(h("li", {}, h("time", {}, time), " ", text));
-	while (list.children.length > LOG) list.lastChild.remove();
+	list.children[LOG]?.remove();
 }
 
 if (demo) stageUp();
@@ -157,7 +154,7 @@ if (demo) stageUp();
 function stageUp() {
 	byId("demo").hidden = false;
 	const act = async (what, body) => {
-		const answer = await fetch("/api/v1/demo/" + what, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body ?? {}) }).catch(() => null);
+		const answer = await fetch("/api/v1/demo/" + what, { method: "POST", body: JSON.stringify(body ?? {}) }).catch(() => null);
 		if (!answer?.ok) say(note((await answer?.json())?.detail ?? "The demo does not answer."));
 		else note("");
 		await look();
@@ -208,9 +205,7 @@ function stageUp() {
 			element.onclick = () => act(node.running ? "kill" : "revive", { node: node.node });
 		});
 		for (const line of stage.log) if (line.number > told) (told = line.number), log(line.at, line.text);
-		drawFacts();
-		drawNodes();
-		drawGraph();
+		drawAll();
 	}
 	look();
 	setInterval(() => document.hidden || look(), 1000);

@@ -1,7 +1,7 @@
 // `/`: find a person, see whether they are free.
 
 import { Feed, byId, clock, h, plain, say, span, title, value } from "./feed.js";
-import { List, draw, fill } from "./list.js";
+import { List, draw, fill, place, refill } from "./list.js";
 
 const CHIPS = {
 	all: ["All", () => true],
@@ -57,10 +57,11 @@ function filter() {
 		site.element.hidden = !rows.length;
 		site.list.show(rows);
 		site.count.textContent = narrowed ? `${rows.length} of ${all}` : all;
-		site.doubt.textContent = feed.line === "live" && stale ? `${stale === all ? "all" : stale} not up to date` : "";
-		byId("sites").append(site.element);
+		site.doubt.textContent = feed.live && stale ? `${stale === all ? "all" : stale} not up to date` : "";
 	}
-	if (focused?.drawn && document.activeElement !== focused.drawn.body) focused.drawn.body.focus({ preventScroll: true });
+	place([...found.keys()].map((name) => sites.get(name).element));
+	if (focused?.drawn) focused.drawn.body.focus({ preventScroll: true });
+	else if (focused) document.activeElement.blur(); // its place may show somebody else now
 	const none = byId("none");
 	none.hidden = !feed.rows.length || counts[wanted] > 0;
 	if (!none.hidden) none.textContent = search.value ? `Nobody matches “${search.value}”.` : `Nobody is in “${CHIPS[wanted][0]}” now.`;
@@ -90,7 +91,7 @@ function addSite(name) {
 }
 
 function refresh() {
-	for (const body of document.querySelectorAll(".row")) if (body.row?.drawn) fill(body.row, feed);
+	refill(feed);
 	if (opened) drawCard();
 }
 
@@ -176,7 +177,7 @@ function drawCard() {
 	row.drawn = drawn;
 	const main = row.device ?? row.presence ?? row.mailbox;
 	const view = feed.view(row);
-	const trust = feed.line !== "live" ? `No connection for ${span(feed.age(main))}: this is its last known state`
+	const trust = !feed.live ? `No connection for ${span(feed.age(main))}: this is its last known state`
 		: main.freshness === "live" ? "Live" : main.freshness === "gone" ? `Gone: last heard ${span(view.age)} ago` : `Stale: last heard ${span(view.age)} ago`;
 	const changed = Date.parse(main.changed_at);
 	const facts = [["State", view.label], ["Since", `${clock(changed)}, ${span(feed.now() - changed)} ago`], ["Trust", trust]];
@@ -184,8 +185,8 @@ function drawCard() {
 	if (row.presence?.message) facts.push(["Says", row.presence.message]);
 	const says = [row.device && ["", row.device], row.presence && ["Presence: ", row.presence], row.mailbox && ["Messages: ", row.mailbox]].filter(Boolean);
 	const parts = says.flatMap(([what, object]) => object.contributions.map((part) => {
-		const trusted = feed.line === "live" && part.freshness === "live";
-		const old = feed.line === "live" ? part.age_ms + Date.now() - object.at : feed.age(object);
+		const trusted = feed.live && part.freshness === "live";
+		const old = feed.live ? part.age_ms + Date.now() - object.at : feed.age(object);
 		return [title(part.node), what + value(part), trusted ? "live" : `${span(old)} ago`];
 	}));
 	const why = explained ?? { why: "Asking the node …", contributions: [] };

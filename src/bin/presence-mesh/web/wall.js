@@ -1,7 +1,7 @@
 // `/wall`: everybody at a glance, from five metres, with nothing to click.
 
-import { Feed, byId, h } from "./feed.js";
-import { List, fill } from "./list.js";
+import { Feed, byId, clock, h } from "./feed.js";
+import { List, fill, place, refill } from "./list.js";
 
 const TURN_MS = 10_000; // how long each screenful stays when not all fits
 const REST_MS = 30_000; // how long a person who scrolled is left alone
@@ -49,8 +49,8 @@ function arrange(rows) {
 		}
 		const site = sites.get(name);
 		site.rows = mine;
-		byId("sites").append(site.element);
 	}
+	place([...found.keys()].map((name) => sites.get(name).element));
 	fit();
 	for (const site of sites.values()) site.list.show(site.rows);
 	count();
@@ -82,20 +82,19 @@ function count() {
 		}
 		const all = site.rows.length;
 		site.element.classList.toggle("doubted", stale === all);
-		site.note.textContent = feed.line !== "live" ? "last known" : stale === all ? "out of touch" : stale ? `${stale} not up to date` : site.rows[0]?.device ? `${free} free` : "";
+		site.note.textContent = !feed.live ? "last known" : stale === all ? "out of touch" : stale ? `${stale} not up to date` : site.rows[0]?.device ? `${free} free` : "";
 	}
 	const parts = [`${sum.people} people`, `${sum.free} free`, `${sum.call} on a call`, sum.other && `${sum.other} other`].filter(Boolean);
 	if (feed.rows.length) byId("sum").textContent = parts.join(" · ");
-	if (feed.line === "live" && feed.beat) {
-		const up = feed.beat.peers.filter((peer) => peer.standing === "alive").length + 1;
-		const all = feed.beat.peers.filter((peer) => !peer.left).length + 1;
+	if (feed.live && feed.beat) {
+		const [up, all] = feed.touch;
 		byId("pill").textContent = `${up} of ${all} nodes in touch`;
 		byId("pill").className = up === all ? "pill live" : "pill part";
 	}
 }
 
 function tell(text) {
-	news.unshift(`${new Date(feed.now()).toLocaleTimeString("en-GB")} ${text}`);
+	news.unshift(`${clock(feed.now())} ${text}`);
 	news.length = Math.min(news.length, 3);
 }
 
@@ -104,8 +103,8 @@ function refresh() {
 	byId("time").textContent = now.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 	byId("time").dateTime = now.toISOString();
 	byId("news").replaceChildren(...news.map((text) => h("span", {}, text)));
-	for (const body of document.querySelectorAll(".row")) if (body.row?.drawn) fill(body.row, feed);
-	if (feed.line !== "live") count();
+	refill(feed);
+	if (!feed.live) count();
 	const minute = now.getMinutes();
 	// A pixel a minute, so that nothing burns in.
 	if (minute !== shift) document.body.style.setProperty("--shift", ((shift = minute) % 8) - 8 + "px");
@@ -125,7 +124,7 @@ setInterval(turn, TURN_MS);
 for (const kind of ["wheel", "keydown", "pointerdown", "touchstart"]) addEventListener(kind, () => (touched = performance.now()), { passive: true });
 addEventListener("resize", fit);
 
-// A screen that goes dark is no wall display; refused where the page is not served securely.
+// A wall display does not go dark, where the browser lets it.
 const wake = () => navigator.wakeLock?.request("screen").catch(() => {});
 document.addEventListener("visibilitychange", () => document.hidden || wake());
 wake();
