@@ -9,7 +9,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
+use presence_mesh::metrics::encode;
+use presence_mesh::{DeviceState, Mesh, MeshKey};
 use serde_json::Value;
 use support::process::{Node, PATIENCE, World, request, request_in_full, wait_for};
 use support::prometheus::{Exposition, Prometheus, is_installed};
@@ -224,6 +227,35 @@ fn the_number_of_series_does_not_grow_with_what_is_said() {
         say(&format!("n{number}"));
     }
     assert_eq!(series(), before);
+}
+
+/// The text is made from counts that are kept: two hundred times the keys are no more work.
+#[tokio::test]
+async fn the_cost_does_not_grow_with_the_keys() {
+    let mesh = Mesh::builder("test")
+        .key(MeshKey::from_bytes([1; 32]))
+        .mdns(false);
+    let mesh = mesh.start().await.expect("a node");
+    let fill = |upto: u32| {
+        let lamps = (0..upto).map(|number| (format!("PJSIP/{number}"), DeviceState::InUse));
+        mesh.devices().set_many(lamps).expect("room");
+        assert_eq!(mesh.devices().count(), upto as usize);
+    };
+    // The quickest of several: what else the machine does is no cost of ours.
+    let cost = || {
+        let batch = |_| {
+            let start = Instant::now();
+            (0..20).for_each(|_| drop(encode(&mesh, &[])));
+            start.elapsed()
+        };
+        (0..10).map(batch).min().expect("ten")
+    };
+    fill(100);
+    let few = cost();
+    fill(20_000);
+    let many = cost();
+    assert!(many < 10 * few, "{few:?} {many:?}");
+    mesh.leave().await;
 }
 
 /// A stranger with another key is turned away, and seen.
