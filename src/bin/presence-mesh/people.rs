@@ -1,5 +1,6 @@
 //! Names for people: a directory that says whose phone a key is.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -109,6 +110,44 @@ fn unreadable(error: csv::Error) -> (u64, String) {
     (line, error.to_string())
 }
 
+/// Whose a key is, for people who read tables.
+#[derive(Debug, Default)]
+pub struct Directory {
+    by_key: BTreeMap<String, Person>,
+    /// The keys of those who have a number, by that.
+    by_number: BTreeMap<String, String>,
+}
+
+impl Directory {
+    /// Of two lines with one key the last counts, of two with one number the first.
+    pub fn new(people: Vec<Person>) -> Self {
+        let mut directory = Self::default();
+        for person in people {
+            let number = person.extension.as_deref();
+            let number = number.unwrap_or_else(|| number_of(&person.key)).to_owned();
+            let key = person.key.clone();
+            directory.by_number.entry(number).or_insert(key.clone());
+            directory.by_key.insert(key, person);
+        }
+        directory
+    }
+
+    /// The name of who has the key, or, of a mailbox, of who has its number.
+    pub fn name(&self, key: &str) -> Option<&str> {
+        let by_number = || {
+            let (number, _context) = key.split_once('@')?;
+            self.by_key.get(self.by_number.get(number)?)
+        };
+        let person = self.by_key.get(key).or_else(by_number)?;
+        Some(&person.name)
+    }
+}
+
+/// `100` of `PJSIP/100`.
+fn number_of(key: &str) -> &str {
+    key.rsplit(['/', ':']).next().unwrap_or(key)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +182,23 @@ mod tests {
                 found == line && told.contains(problem),
                 "{text:?}: {found} {told}"
             );
+        }
+    }
+
+    #[test]
+    fn a_mailbox_is_its_owners_by_number() {
+        let people = parse("key,name,extension\nPJSIP/abc,Anna,100\nPJSIP/101,Luc,\n").unwrap();
+        let directory = Directory::new(people);
+        let cases = [
+            ("PJSIP/abc", Some("Anna")),
+            ("100@default", Some("Anna")),
+            ("101@sales", Some("Luc")),
+            ("PJSIP/100", None),
+            ("100", None),
+            ("9@default", None),
+        ];
+        for (key, name) in cases {
+            assert_eq!(directory.name(key), name, "{key}");
         }
     }
 }
