@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use guide::{Step, fits, steps};
 use offices::Offices;
+use presence_mesh::Preset;
 use process::{Deadline, PROGRAM};
 use tempfile::TempDir;
 
@@ -93,13 +94,213 @@ fn two_offices_are_joined_cut_and_mended_and_res_corosync_is_replaced() {
     let Some(mut offices) = Offices::new("two_offices") else {
         return;
     };
-    for step in steps("docs/two-offices.md") {
-        assert!(!step.hosts.is_empty(), "{}: on which server?", step.place);
-        for host in &step.hosts {
-            follow(&step, |line| offices.perform(host, line));
+    for file in ["docs/two-offices.md", "docs/replacing-res_corosync.md"] {
+        for step in steps(file) {
+            assert!(!step.hosts.is_empty(), "{}: on which server?", step.place);
+            for host in &step.hosts {
+                follow(&step, |line| offices.perform(host, line));
+            }
         }
     }
     for host in ["berlin", "paris"] {
-        assert_eq!(offices.pbx(host).violations(), [""; 0]);
+        let pbx = offices.pbx(host);
+        assert_eq!(pbx.violations(), [""; 0]);
+        assert_eq!(
+            pbx.remote_lamps(),
+            0,
+            "what the mesh told {host}'s PBX is taken back"
+        );
     }
+}
+
+/// Each in a folder of its own. `cargo` is not run here: that the programs of a guide compile is what the
+/// documentation tests are for (`src/lib.rs`).
+#[test]
+fn what_needs_one_machine_alone_runs_as_written() {
+    for file in [
+        "docs/simulating.md",
+        "docs/embedding.md",
+        "docs/failures.md",
+    ] {
+        let folder = TempDir::new().expect("a temporary folder");
+        for step in steps(file) {
+            assert_eq!(step.hosts, [""; 0], "{}", step.place);
+            follow(&step, |line| {
+                let mut command = Command::new("timeout");
+                command.args(["100", "sh", "-c", line]).current_dir(&folder);
+                on_path(&mut command);
+                command.stdin(Stdio::null()).output().expect("timeout runs")
+            });
+        }
+    }
+}
+
+/// The tests above name them; a guide that is added must be followed, too.
+#[test]
+fn every_guide_is_followed_and_the_readme_leads_to_it() {
+    let followed = [
+        "embedding",
+        "failures",
+        "replacing-res_corosync",
+        "simulating",
+        "two-offices",
+    ];
+    let guides = guide::guides();
+    let names: Vec<_> = guides
+        .iter()
+        .filter_map(|file| file.file_stem()?.to_str())
+        .collect();
+    assert_eq!(names, followed);
+    let readme = guide::text("README.md");
+    for name in names {
+        assert!(readme.contains(&format!("](docs/{name}.md)")), "{name}");
+    }
+}
+
+/// Why a line of the README is not a command of the built program.
+const NOT_OURS: [(&str, &str); 8] = [
+    ("cargo test ", "the check runs this very line"),
+    (
+        "cargo rustc ",
+        "the check builds the library; tests/capi.rs uses it",
+    ),
+    (
+        "cargo build --release ",
+        "the release build, for the package",
+    ),
+    ("cargo install cargo-deb", "the check installs it"),
+    ("packaging/build-deb", "tests/package.rs runs it"),
+    ("systemctl start presence-mesh", "the guides run it"),
+    (REAL_STACK, "a program of its own, with tests of its own"),
+    (
+        "apt install ./target/debian/",
+        "tests/package.rs installs the package",
+    ),
+];
+/// The same program, built first.
+const BUILT_FIRST: &str = "cargo run --release --features daemon -- ";
+const REAL_STACK: &str = "cargo run --release --manifest-path simulations/real-stack/Cargo.toml";
+
+/// With `--help` at its end a command line is read, flag by flag and value by value, and nothing is done.
+#[test]
+fn every_command_that_is_named_anywhere_is_one() {
+    let mut lines: Vec<(String, String)> = Vec::new();
+    let texts = guide::guides()
+        .into_iter()
+        .map(|file| format!("docs/{}", file.file_name().expect("a file").display()));
+    for file in texts.chain(["README.md".to_owned()]) {
+        let named = guide::named_in_prose(&guide::text(&file)).into_iter();
+        lines.extend(named.map(|line| (file.clone(), line)));
+    }
+    for step in steps("README.md") {
+        let line = step.command.split("  #").next().unwrap_or_default().trim();
+        if !NOT_OURS.iter().any(|(start, _)| line.starts_with(start)) {
+            let line = line
+                .strip_prefix(BUILT_FIRST)
+                .map_or(line.to_owned(), |rest| format!("presence-mesh {rest}"));
+            lines.push((step.place, line));
+        }
+    }
+    assert!(lines.len() > 20, "{lines:#?}");
+    for (place, line) in lines {
+        assert!(
+            line.starts_with("presence-mesh "),
+            "{place}: nothing here runs {line:?}"
+        );
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{} --help", line.replace('…', ""))]);
+        on_path(&mut command);
+        let output = command.stdin(Stdio::null()).output().expect("sh runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{place}: {line}: {said}");
+    }
+}
+
+/// The table of what happens when: its times are those of the code, and each row names where it was provoked.
+#[test]
+fn every_failure_in_the_table_was_provoked() {
+    let text = guide::text("docs/failures.md");
+    let rows = |heading: &str| -> Vec<Vec<String>> {
+        let table = text
+            .lines()
+            .skip_while(|line| !line.starts_with(heading))
+            .skip(2);
+        let table = table.take_while(|line| line.starts_with('|'));
+        let cells = |line: &str| {
+            line.trim_matches('|')
+                .split('|')
+                .map(|cell| cell.trim().to_owned())
+                .collect()
+        };
+        table.map(cells).collect()
+    };
+    let presets = rows("| preset |");
+    assert_eq!(presets.len(), 3);
+    for row in presets {
+        let name = row[0].split('`').nth(1).expect("a name");
+        let timing = name.parse::<Preset>().expect("a preset").timing();
+        let shown = |time: Duration| format!("{} s", time.as_secs_f64());
+        assert_eq!(
+            row[2..],
+            [shown(timing.stale_after), shown(timing.gone_after)],
+            "{name}"
+        );
+        assert_eq!(timing.forget_after, Duration::from_secs(7 * 86_400));
+        assert_eq!(timing.max_clock_drift, Duration::from_secs(5));
+    }
+    let failures = rows("| when |");
+    assert!(failures.len() > 20, "{failures:#?}");
+    for row in failures {
+        let named: Vec<&str> = row[3].split('`').skip(1).step_by(2).collect();
+        let provoked = match named[..] {
+            [scenario] => guide::root().join("simulations").join(scenario).exists(),
+            [file, test] => guide::text(&format!("tests/{file}")).contains(&format!("fn {test}()")),
+            _ => false,
+        };
+        assert!(provoked, "{row:?}");
+    }
+}
+
+/// Of the README and the guides, to files and to headings.
+#[test]
+fn links_lead_somewhere() {
+    let root = guide::root();
+    let files = guide::guides().into_iter().chain([root.join("README.md")]);
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("it can be read");
+        for target in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+            let there = if path.is_empty() {
+                file.clone()
+            } else {
+                file.parent().expect("a folder").join(path)
+            };
+            assert!(there.exists(), "{}: {target}", file.display());
+            if !heading.is_empty() {
+                let text = std::fs::read_to_string(&there).expect("it can be read");
+                let mut headings = text
+                    .lines()
+                    .filter(|line| line.starts_with('#'))
+                    .map(anchor);
+                assert!(
+                    headings.any(|found| found == heading),
+                    "{}: {target}",
+                    file.display()
+                );
+            }
+        }
+    }
+}
+
+/// As code hosts make them of headings.
+fn anchor(heading: &str) -> String {
+    let words = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = words
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }

@@ -174,6 +174,7 @@ async fn a_package_is_installed_runs_and_leaves_nothing() {
         "usr/share/zsh/vendor-completions/_presence-mesh",
         "usr/share/fish/vendor_completions.d/presence-mesh.fish",
         "usr/share/doc/presence-mesh/README.md",
+        "usr/share/doc/presence-mesh/docs/two-offices.md",
         "usr/share/doc/presence-mesh/copyright",
         "usr/share/doc/presence-mesh/alerts.yml",
         "usr/share/doc/presence-mesh/grafana-dashboard.json",

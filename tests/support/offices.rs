@@ -83,7 +83,7 @@ impl Offices {
 
     /// Runs it, or has it done by who stands in for the program, with the reason why:
     ///
-    /// - `systemctl`: there is no systemd in a namespace; what the unit starts is started.
+    /// - `systemctl`: there is no systemd in a namespace; what the unit starts is started, and corosync is not there.
     /// - `asterisk`: Debian 12 has no such package; the scripted PBX hears what it would.
     ///
     /// `join` gets what the other office's last `invite` printed, as somebody would paste it.
@@ -91,6 +91,7 @@ impl Offices {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
             ["systemctl", verb, "presence-mesh"] => self.systemctl(office, verb),
+            ["systemctl", "enable" | "disable", "--now", "corosync"] => said(""),
             ["asterisk", "-rx", ..] => {
                 let order = line.split('\'').nth(1);
                 self.asterisk(office, order.expect("an order in single quotes"))
@@ -162,7 +163,8 @@ impl Offices {
                 self.offices.iter().for_each(|office| office.pbx.wipe());
                 said("")
             }
-            "module load res_corosync.so" => said(""),
+            // There is none: what these say is not looked at.
+            "module load res_corosync.so" | "corosync show members" => said(""),
             "module reload res_pjsip_publish_asterisk.so" => {
                 pbx.refresh();
                 said("")
