@@ -21,7 +21,7 @@ use std::time::Duration;
 use guide::{Step, fits, steps};
 use offices::Offices;
 use presence_mesh::Preset;
-use process::{Deadline, PROGRAM};
+use process::{Deadline, PROGRAM, clean};
 use tempfile::TempDir;
 
 /// How long a reader would look again before taking a guide for wrong.
@@ -45,15 +45,8 @@ fn on_path(command: &mut Command) {
     let mut path = OsString::from(folder);
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PRESENCE_MESH_") {
-            command.env_remove(name);
-        }
-    }
-    command
-        .env("PATH", path)
-        .env("NO_COLOR", "1")
-        .env("LC_ALL", "C.UTF-8");
+    clean(command);
+    command.env("PATH", path).env("LC_ALL", "C.UTF-8");
 }
 
 /// Runs a command until it says what the guide says.

@@ -276,6 +276,11 @@ impl Pbx {
         self.with(State::ask);
     }
 
+    /// The bridge is started anew: what it says now comes on streams of its own.
+    pub fn expect_new_streams(&self) {
+        self.with(|state| state.streams.clear());
+    }
+
     /// Loses all that it was told, and tells nobody, as when res_corosync is unloaded (its notes on leaving members).
     pub fn wipe(&self) {
         self.with(|state| state.remote.clear());

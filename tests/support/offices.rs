@@ -260,6 +260,7 @@ impl Office {
     /// What the unit starts, as systemd would.
     fn start(&mut self) {
         assert!(self.service.is_none(), "{} runs already", self.name);
+        self.pbx.expect_new_streams();
         let unit = fs::read_to_string(root().join("packaging/presence-mesh.service"))
             .expect("it is there");
         let line = unit
