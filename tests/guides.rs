@@ -1,5 +1,8 @@
 //! The guides in `docs`, and the README, are true: every command is run as it is written, says what it is said to
 //! say, and what it claims of the PBX holds. A command that nothing here knows how to run fails.
+//!
+//! Few are not run as they are: of the guides those that [`Offices::perform`] lists, done by who stands in for their
+//! program; of the README those of [`NOT_OURS`], which other tests run. Each with its reason.
 
 #[path = "support/asterisk.rs"]
 mod asterisk;
@@ -206,6 +209,38 @@ fn every_command_that_is_named_anywhere_is_one() {
         let output = command.stdin(Stdio::null()).output().expect("sh runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{place}: {line}: {said}");
+    }
+}
+
+/// What a reader would copy into a file is taken by what reads that file.
+#[test]
+fn what_is_to_be_copied_into_files_is_good() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let config = folder.path().join("presence-mesh.toml");
+    let sections = guide::blocks("README.md", "toml");
+    assert_eq!(sections.len(), 1);
+    std::fs::write(&config, format!("mesh = \"acme\"\n{}", sections[0])).expect("it is writable");
+    let output = process::run(&["config", "check", &config.display().to_string()]);
+    assert!(output.status.success(), "{}", process::text(&output.stderr));
+
+    let manifest: toml::Table = guide::text("Cargo.toml").parse().expect("TOML");
+    let version = |dependency: &toml::Value| {
+        let version = dependency
+            .as_str()
+            .or_else(|| dependency.get("version")?.as_str());
+        version.map(|version| version.split('.').next().unwrap_or_default().to_owned())
+    };
+    for block in guide::blocks("docs/embedding.md", "toml") {
+        let block: toml::Table = block.parse().expect("TOML");
+        for (name, dependency) in block["dependencies"].as_table().expect("a table") {
+            if name != "presence-mesh" {
+                assert_eq!(
+                    version(dependency),
+                    version(&manifest["dependencies"][name]),
+                    "{name}"
+                );
+            }
+        }
     }
 }
 

@@ -121,6 +121,16 @@ fn commands<'a>(
     })
 }
 
+/// What stands in the fences of a language.
+pub fn blocks(file: &str, language: &str) -> Vec<String> {
+    let text = text(file);
+    let fenced = text.split("\n```").skip(1).step_by(2);
+    let of_language = fenced
+        .filter_map(|block| block.split_once('\n'))
+        .filter(|(name, _)| *name == language);
+    of_language.map(|(_, block)| block.to_owned()).collect()
+}
+
 /// Commands that prose names between backticks.
 pub fn named_in_prose(text: &str) -> Vec<String> {
     let prose: String = text.split("```").step_by(2).collect();

@@ -99,7 +99,7 @@ impl Offices {
             ["presence-mesh", "join", ..] => self.join(office, line),
             _ => {
                 let output = self.shell(office, line).output().expect("nsenter runs");
-                if words[..2] == ["presence-mesh", "invite"] {
+                if words.starts_with(&["presence-mesh", "invite"]) {
                     let invite = String::from_utf8_lossy(&output.stdout).into_owned();
                     self.offices
                         .iter_mut()
