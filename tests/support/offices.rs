@@ -146,15 +146,12 @@ impl Offices {
                 said("")
             }
             "channel originate PJSIP/100 application Echo" => {
-                pbx.device("PJSIP/100", "RINGING");
-                said("")
-            }
-            "channel request hangup all" => {
-                pbx.device("PJSIP/100", "NOT_INUSE");
+                // Somebody picks it up.
+                pbx.device("PJSIP/100", "INUSE");
                 said("")
             }
             "core show hint 100" => said(match pbx.lamp("PJSIP/100") {
-                DeviceState::Ringing => "100@internal : PJSIP/100  State:Ringing",
+                DeviceState::InUse => "100@internal : PJSIP/100  State:InUse",
                 DeviceState::NotInUse => "100@internal : PJSIP/100  State:Idle",
                 _ => "100@internal : PJSIP/100  State:Unavailable",
             }),
