@@ -55,6 +55,7 @@ mod origin_map;
 mod pending;
 mod piece;
 mod stamp;
+mod whole;
 
 pub use delta::{Delta, DeltaError, MAX_SEQ};
 pub use entry::{Content, Entry, MAX_NAMED_DOTS};
@@ -65,3 +66,4 @@ pub use origin_map::{Accepted, OriginMap, Page};
 pub use pending::{Outcome, Pending};
 pub use piece::{Piece, Resume};
 pub use stamp::{Claim, Dot, Register, Stamp, latest_writer, merge_registers, write_over};
+pub use whole::Whole;

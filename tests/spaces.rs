@@ -428,7 +428,7 @@ fn very_many_keys_turn_in_one_step_and_are_told_in_slices() {
     let mut slices = 0;
     let mut own = None;
     loop {
-        let more = replica.show_some(100);
+        let more = replica.work_some(100);
         slices += 1;
         while let Some(item) = replica.poll_watch(watch, now) {
             let Watched::Changed(change) = item else {

@@ -78,6 +78,17 @@ impl<T> KeyMap<T> {
         self.free.push(slot);
     }
 
+    /// The key in a slot, if there is one; `None` after the last slot.
+    pub(crate) fn key_at(&self, slot: Slot) -> Option<Option<&Key>> {
+        let slot = self.slots.get(slot as usize)?;
+        Some(slot.as_ref().map(|(key, _)| key))
+    }
+
+    /// Slots in use, or free again.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &T)> {
         self.slots.iter().flatten().map(|(key, value)| (key, value))
     }

@@ -10,6 +10,7 @@ use super::delta::Delta;
 use super::entry::{Content, Entry};
 use super::hlc::Hlc;
 use super::key_map::{KeyMap, Slot};
+use super::whole::Whole;
 use crate::model::{Incarnation, Key};
 use crate::zoo::{Fault, planted};
 
@@ -154,6 +155,22 @@ impl OriginMap {
         changed
     }
 
+    /// Takes a whole map, once it is complete, for our own, unless it is of an earlier life or no larger prefix:
+    /// rules 2 and 3 of [`crate::crdt`]. Returns what was known before, if it was taken.
+    ///
+    /// A map that is whole from its first write on has a tombstone of everything that was withdrawn, so it takes
+    /// the place of any smaller prefix, as a reset does.
+    pub fn adopt(&mut self, whole: Whole) -> Option<Self> {
+        let mut whole = whole.map;
+        if (whole.incarnation, whole.head) <= (self.incarnation, self.head) {
+            return None;
+        }
+        if whole.incarnation == self.incarnation {
+            whole.watermark = whole.watermark.max(self.watermark);
+        }
+        Some(std::mem::replace(self, whole))
+    }
+
     /// Forgets those of the writes numbered `seqs` that are still tombstones, and raises the watermark to the
     /// greatest of them. Returns how many were forgotten.
     pub fn collect(&mut self, seqs: impl IntoIterator<Item = u64>) -> usize {
@@ -262,7 +279,25 @@ impl OriginMap {
         self.hash
     }
 
-    fn put(&mut self, key: Key, entry: Entry) {
+    /// The key in a slot, which may be that of a tombstone; `Some(None)` where there is none, `None` after the last.
+    pub(crate) fn key_at(&self, slot: Slot) -> Option<Option<&Key>> {
+        self.entries.key_at(slot)
+    }
+
+    /// Slots in use, or free again.
+    pub(crate) fn slots(&self) -> usize {
+        self.entries.slots()
+    }
+
+    pub(super) fn set_watermark(&mut self, watermark: u64) {
+        self.watermark = watermark;
+    }
+
+    pub(super) fn set_head(&mut self, head: u64) {
+        self.head = head;
+    }
+
+    pub(super) fn put(&mut self, key: Key, entry: Entry) {
         let slot = match self.entries.find(&key) {
             Some(slot) => {
                 self.uncount(slot);

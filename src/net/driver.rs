@@ -36,11 +36,12 @@ use crate::wire::{self, MeshId};
 
 /// Events of the network taken in one turn, before local work gets its own.
 const EVENTS_PER_TURN: usize = 32;
-/// Keys shown anew in one turn when very many changed at once: about a millisecond.
-const KEYS_PER_TURN: usize = 1_024;
-/// Keys shown anew while the replica is locked: about as long as a thread spins before it sleeps, so that who reads
-/// meanwhile does not notice.
+/// Keys taken in or shown in one turn when very many come or change at once: a fraction of a millisecond.
+const KEYS_PER_TURN: usize = 256;
+/// Keys taken in or shown while the replica is locked: shorter than a thread spins for it before it sleeps.
 const KEYS_AT_ONCE: usize = 16;
+/// How long the next turn waits after one: most of a processor is left to those who read and write meanwhile.
+const TURN_PAUSE: Duration = Duration::from_millis(1);
 /// How long changes of the mesh's state may gather before they are looked at: a thousand nodes that come at
 /// once must not be read a thousand times.
 const MEMBERS_GATHER: Duration = Duration::from_millis(50);
@@ -72,6 +73,8 @@ pub(super) struct Driver {
     read_until: Duration,
     /// When the replica's timers are due.
     replica_due: Option<Duration>,
+    /// When the next turn of what may wait is due, if there is more.
+    turn_due: Option<Duration>,
     /// When to read the members again, if they changed.
     members_due: Option<Duration>,
     discovery: discovery::Discovery,
@@ -120,6 +123,7 @@ impl Driver {
             pings: BTreeMap::new(),
             read_until: Duration::ZERO,
             replica_due: None,
+            turn_due: None,
             members_due: None,
             discovery: discovery::Discovery::new(config),
             #[cfg(feature = "metrics")]
@@ -184,15 +188,11 @@ impl Driver {
 
     /// Does everything the replica wants done.
     fn carry_out(&mut self) {
-        let (outputs, due) = self.shared.with(|replica, _| {
+        let (outputs, due) = self.shared.with_turns(|replica, _| {
             let outputs: Vec<Output> = std::iter::from_fn(|| replica.poll_output()).collect();
             (outputs, replica.poll_timeout())
         });
         self.replica_due = due;
-        // The rest has its turn after whoever waits for the replica, and after the network.
-        let mut turns = 0..KEYS_PER_TURN / KEYS_AT_ONCE;
-        let show = |replica: &mut Replica| replica.show_some(KEYS_AT_ONCE);
-        while turns.next().is_some() && self.shared.with(|replica, _| show(replica)) {}
         for output in outputs {
             match output {
                 Output::Publish { frame } => self.publish(&frame),
@@ -205,6 +205,23 @@ impl Driver {
                 Output::Report(report) => log(&report),
             }
         }
+        self.work();
+    }
+
+    /// Does a turn of what may wait, when it is due.
+    fn work(&mut self) {
+        if self
+            .turn_due
+            .is_some_and(|due| self.shared.now().mono < due)
+        {
+            return;
+        }
+        let some = |replica: &mut Replica| replica.work_some(KEYS_AT_ONCE);
+        let mut more = self.shared.with_turns(|replica, _| replica.has_work());
+        for _ in 0..KEYS_PER_TURN / KEYS_AT_ONCE {
+            more = more && self.shared.with_turns(|replica, _| some(replica));
+        }
+        self.turn_due = more.then(|| self.shared.now().mono + TURN_PAUSE);
     }
 
     /// Does everything that is due, and says how long nothing else will be.
@@ -225,6 +242,7 @@ impl Driver {
         self.search(now);
         let due = [
             self.replica_due,
+            self.turn_due,
             self.members_due,
             self.discovery.due(),
             Some(self.care.due()),
@@ -263,7 +281,7 @@ impl Driver {
 
     /// Takes in what the mesh's state says of its members.
     fn read_members(&mut self, now: Duration) {
-        let members = self.shared.with(|replica, now| replica.members(now));
+        let members = self.shared.with_turns(|replica, now| replica.members(now));
         let known: Vec<Known> = members
             .into_iter()
             .filter(|member| self.dial_members || member.left)

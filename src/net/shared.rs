@@ -1,11 +1,12 @@
 //! Where the driver task and the users' handles meet.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use parking_lot::MutexGuard;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::clock::Clock;
@@ -32,7 +33,9 @@ pub(crate) enum Command {
 ///
 /// No lock here is held across an `await`, handed out, or held while user code runs.
 pub(crate) struct Shared {
-    replica: Mutex<Replica>,
+    replica: parking_lot::Mutex<Replica>,
+    /// Who spins for it: the driver lets them go first.
+    spinning: AtomicUsize,
     clock: Clock,
     /// Wakes the driver: output is queued, or an earlier timeout is due.
     driver: Notify,
@@ -60,11 +63,19 @@ pub(crate) type Barrier = Box<dyn Fn() + Send + Sync>;
 /// is full, a handle waits.
 pub(crate) const COMMAND_QUEUE: usize = 16;
 
+/// How long a user's thread spins for the replica before it sleeps: a few of the driver's turns.
+const SPIN: Duration = Duration::from_micros(100);
+/// Attempts between two looks at the time.
+const SPINS_PER_LOOK: usize = 32;
+/// How often the driver looks whether somebody still spins before it takes its turn: tens of microseconds.
+const YIELD_SPINS: usize = 1_024;
+
 impl Shared {
     pub(crate) fn new(replica: Replica, clock: Clock) -> (Arc<Self>, mpsc::Receiver<Command>) {
         let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
         let shared = Self {
-            replica: Mutex::new(replica),
+            replica: parking_lot::Mutex::new(replica),
+            spinning: AtomicUsize::new(0),
             clock,
             driver: Notify::new(),
             watchers: Mutex::default(),
@@ -86,22 +97,60 @@ impl Shared {
     /// Locks the replica, fires what is due, and runs `work`; afterwards wakes the watchers that got
     /// something, and the driver when there is something to send.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Replica, Now) -> R) -> R {
-        let (result, woken, woken_subscribers, ready, pending) = {
-            let mut replica = lock(&self.replica);
-            let now = self.clock.now();
-            // A process that was paused must not show as live what ran out meanwhile.
-            if replica.poll_timeout().is_some_and(|due| due <= now.mono) {
-                replica.begin(Input::Timeout, now);
+        let replica = self.replica.try_lock().unwrap_or_else(|| self.spin());
+        self.with_locked(replica, work, |replica| drop(replica))
+    }
+
+    /// Like [`Shared::with`], for the driver, which locks the replica again and again: whoever waits for it
+    /// meanwhile has it first.
+    pub(super) fn with_turns<R>(&self, work: impl FnOnce(&mut Replica, Now) -> R) -> R {
+        let mut spins = 0..YIELD_SPINS;
+        while self.spinning.load(Ordering::Relaxed) > 0 && spins.next().is_some() {
+            std::hint::spin_loop();
+        }
+        let replica = self.replica.lock();
+        self.with_locked(replica, work, |replica| MutexGuard::unlock_fair(replica))
+    }
+
+    /// Waits for the replica. The driver's turns are short, and on a busy machine a thread that went to sleep may
+    /// wait for milliseconds until it is woken.
+    #[cold]
+    fn spin(&self) -> MutexGuard<'_, Replica> {
+        self.spinning.fetch_add(1, Ordering::Relaxed);
+        let end = Instant::now() + SPIN;
+        let replica = loop {
+            let tried = (0..SPINS_PER_LOOK).find_map(|_| {
+                std::hint::spin_loop();
+                self.replica.try_lock()
+            });
+            match tried {
+                Some(replica) => break replica,
+                None if Instant::now() < end => {}
+                None => break self.replica.lock(),
             }
-            let result = work(&mut replica, now);
-            (
-                result,
-                replica.take_woken(),
-                replica.take_woken_subscribers(),
-                replica.is_ready(),
-                replica.has_output(),
-            )
         };
+        self.spinning.fetch_sub(1, Ordering::Relaxed);
+        replica
+    }
+
+    fn with_locked<R>(
+        &self,
+        mut replica: MutexGuard<'_, Replica>,
+        work: impl FnOnce(&mut Replica, Now) -> R,
+        unlock: impl FnOnce(MutexGuard<'_, Replica>),
+    ) -> R {
+        let now = self.clock.now();
+        let behind = replica.has_work();
+        // A process that was paused must not show as live what ran out meanwhile.
+        if replica.poll_timeout().is_some_and(|due| due <= now.mono) {
+            replica.begin(Input::Timeout, now);
+        }
+        let result = work(&mut replica, now);
+        let woken = replica.take_woken();
+        let woken_subscribers = replica.take_woken_subscribers();
+        let begun = replica.has_work() && !behind;
+        let (ready, pending) = (replica.is_ready(), replica.has_output() || begun);
+        unlock(replica);
         wake(&self.watchers, &woken);
         wake(&self.subscribers, &woken_subscribers);
         if pending {
@@ -189,7 +238,7 @@ impl Shared {
         self.with(|replica, _| replica.poll_event(id))
     }
 
-    pub(crate) fn links(&self) -> MutexGuard<'_, LinkTable> {
+    pub(crate) fn links(&self) -> std::sync::MutexGuard<'_, LinkTable> {
         lock(&self.links)
     }
 
@@ -279,7 +328,7 @@ fn wake<Id: Ord>(waiting: &Mutex<BTreeMap<Id, Option<Waker>>>, woken: &BTreeSet<
 
 /// A panic while holding the lock is our own bug; going on with what the lock protects is still better for a
 /// phone server than going down.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,5 +1,6 @@
 //! The state machine.
 
+mod adopt;
 mod events;
 mod local;
 mod remote;
@@ -115,14 +116,20 @@ impl Replica {
 
     /// Takes in something that happened.
     pub fn handle(&mut self, input: Input, now: Now) {
-        self.begin(input, now);
-        self.catch_up();
+        self.take_in(input, now);
+        self.work(usize::MAX);
+        self.ask();
     }
 
-    /// Like [`Replica::handle`], for who must not be kept waiting: what costs most when very many keys change at
-    /// once is left to [`Replica::show_some`]. Until that is done, [`Replica::get`] and all that is asked of a
-    /// single key are right, and lists, counts and snapshots are only after [`Replica::catch_up`].
+    /// Like [`Replica::handle`], for who must not be kept waiting: what costs most when very many keys come or
+    /// change at once is left to [`Replica::work_some`]. Until that is done, [`Replica::get`] and all that is asked
+    /// of a single key are right, and lists, counts and snapshots are only after [`Replica::catch_up`].
     pub fn begin(&mut self, input: Input, now: Now) {
+        self.take_in(input, now);
+        self.ask();
+    }
+
+    fn take_in(&mut self, input: Input, now: Now) {
         self.note_time(now);
         match input {
             Input::PeerUp { peer } => {
@@ -146,26 +153,49 @@ impl Replica {
             }
             Input::Timeout => self.on_timeout(),
         }
-        self.ask();
     }
 
-    /// Shows at most `keys` of the keys that [`Replica::begin`] left for later. Says whether there are more.
-    pub fn show_some(&mut self, keys: usize) -> bool {
+    /// Does a slice of what [`Replica::begin`] left for later: takes in, or shows, at most `keys` keys. Says whether
+    /// there is more.
+    pub fn work_some(&mut self, keys: usize) -> bool {
+        if self.work(keys) {
+            self.ask();
+        }
+        self.has_work()
+    }
+
+    /// Says whether more is known now.
+    fn work(&mut self, keys: usize) -> bool {
+        let (mut left, mut more) = (keys, false);
+        while let Some(built) = self.build(&mut left) {
+            self.adopt(built);
+            more = true;
+        }
+        self.show_some(left);
+        more
+    }
+
+    /// Whether [`Replica::work_some`] has something to do.
+    pub fn has_work(&self) -> bool {
+        self.sync.has_arrived() || !self.backlog.is_empty()
+    }
+
+    fn show_some(&mut self, keys: usize) {
+        if self.backlog.is_empty() {
+            return;
+        }
         for _ in 0..keys {
-            let Some((index, key)) = self.backlog.next() else {
+            let Some((index, key)) = self.backlog.next(&self.store) else {
                 break;
             };
             self.view.refresh(&self.store, index, &key, self.now);
         }
         self.view.late = self.backlog.origins().collect();
-        !self.backlog.is_empty()
     }
 
-    /// Shows all of them.
+    /// Shows all that is known.
     pub fn catch_up(&mut self) {
-        if !self.backlog.is_empty() {
-            self.show_some(usize::MAX);
-        }
+        self.show_some(usize::MAX);
     }
 
     /// Takes note of the time. What ran out meanwhile is noticed here, before anything else is looked at, and
@@ -261,8 +291,7 @@ impl Replica {
         if changed {
             let origin = self.store.get_mut(index);
             origin.lease.standing = standing;
-            let keys = origin.keys();
-            self.refresh(index, &keys);
+            self.refresh_all(index);
             self.outbox.push_back(Output::MembersChanged);
             if planted(Fault::LeaseWritten) {
                 let _ = self.set_attribute("standing", Some(&format!("{standing}")), self.now);
@@ -332,6 +361,18 @@ impl Replica {
         for key in keys {
             self.view.refresh(&self.store, index, key, self.now);
         }
+    }
+
+    /// Like [`Replica::refresh`], for all it says.
+    fn refresh_all(&mut self, index: OriginIndex) {
+        let origin = self.store.get(index);
+        if origin.map.slots() >= AT_ONCE {
+            self.backlog.add_all(index, None);
+            self.view.late = self.backlog.origins().collect();
+            return;
+        }
+        let keys = origin.keys();
+        self.refresh(index, &keys);
     }
 
     /// Takes in what an origin says of itself.
@@ -404,9 +445,9 @@ impl Replica {
         output
     }
 
-    /// Whether [`Replica::poll_output`] would return something, or [`Replica::show_some`] has something to do.
+    /// Whether [`Replica::poll_output`] would return something.
     pub fn has_output(&self) -> bool {
-        !self.outbox.is_empty() || self.has_batch() || self.has_events() || !self.backlog.is_empty()
+        !self.outbox.is_empty() || self.has_batch() || self.has_events()
     }
 
     /// When (in [`Now::mono`]) [`Input::Timeout`] is due.

@@ -33,7 +33,8 @@ pub struct ReplicaStatistics {
     pub pending_ranges: usize,
     /// How far the clock of a connected peer is off ours at the most, ahead or behind; zero while none is known.
     pub clock_skew: Duration,
-    /// What waits, by queue: `outputs` for the network's task, `keys` to be shown, `events` to be sent.
+    /// What waits, by queue: `outputs` for the network's task, `keys` to be shown, `events` to be sent, and entries
+    /// that are `staged` until all of their delta is here.
     pub queues: BTreeMap<&'static str, usize>,
 }
 

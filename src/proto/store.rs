@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::lease::Lease;
 use super::member::Standing;
-use crate::crdt::{Delta, Entry, Head, OriginMap, Outcome, Pending};
+use crate::crdt::{Delta, Entry, Head, OriginMap, Outcome, Pending, Whole};
 use crate::model::{Incarnation, Key, NodeRecord, ReplicaId, SpaceId};
 use crate::wire::{Digest, HeadInfo, Header, Kind, SignedHeader};
 use crate::zoo::{Fault, planted};
@@ -245,6 +245,19 @@ impl OriginState {
         let outcome = self.pending.offer(&mut self.map, delta, pending_limit);
         self.note_tombstones(&outcome, now);
         outcome
+    }
+
+    /// Takes a whole map for what is known of this life, unless as much is known already. Returns what it took the
+    /// place of. What was waiting for it is applied by [`OriginState::follow`].
+    pub(super) fn adopt(&mut self, whole: Whole, now: i64) -> Option<OriginMap> {
+        let tombstones = whole.tombstones().map(|seq| (seq, now)).collect();
+        let before = self.map.adopt(whole)?;
+        assert!(
+            (self.map.incarnation(), self.map.head()) > (before.incarnation(), before.head()),
+            "heads never go back"
+        );
+        self.tombstones = tombstones;
+        Some(before)
     }
 
     /// Applies one pending range that waits for nothing any more.

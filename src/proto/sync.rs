@@ -3,15 +3,16 @@
 //! Decides nothing about data. Knows the peers that can be asked, what is missing and who has it, what is
 //! being transferred in parts, and which question is out to whom: at most one to each peer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use smallvec::SmallVec;
 
 use super::config::Limits;
 use super::events::Events;
 use super::io::RequestId;
+use super::statistics::SpaceCounts;
 use super::store::Store;
-use crate::crdt::{Delta, Entry, Head};
+use crate::crdt::{Delta, Entry, Head, Whole};
 use crate::model::{Incarnation, Key, ReplicaId};
 use crate::wire::{Digest, MAX_HEADS_PER_MESSAGE, Part, Request, Resume, Want};
 
@@ -37,6 +38,8 @@ pub(super) struct Sync {
     gaps: BTreeMap<ReplicaId, Gap>,
     staged_entries: usize,
     staged_limit: usize,
+    /// Of whom something has come that [`Sync::build`] has not looked at. No more than gaps, and those that were.
+    arrived: BTreeSet<ReplicaId>,
     /// Gaps at once: one for each origin there may be. What is beyond waits for the next round.
     gap_limit: usize,
     next_id: u64,
@@ -104,7 +107,53 @@ struct Staged {
     base: u64,
     reset: Option<u64>,
     cursor: u64,
-    entries: Vec<(Key, Entry)>,
+    /// As they came, less what is in `whole` already.
+    pages: VecDeque<std::vec::IntoIter<(Key, Entry)>>,
+    /// Where the entries go, some at a time, if they are to take the place of the map.
+    whole: Option<Whole>,
+    /// Of all entries that came.
+    spaces: SpaceCounts,
+    entries: usize,
+    /// Where the delta ends; once it is known, nothing more comes.
+    upto: Option<u64>,
+}
+
+impl Staged {
+    /// Whether nothing more comes.
+    fn is_here(&self) -> bool {
+        self.upto.is_some()
+    }
+
+    /// Puts entries where they go while the budget lasts. Says whether all that came are there.
+    fn put_in(&mut self, budget: &mut usize, look: &mut impl FnMut(&Entry)) -> bool {
+        let Some(whole) = &mut self.whole else {
+            return true;
+        };
+        while let Some(page) = self.pages.front_mut() {
+            for (key, entry) in page.by_ref().take(*budget) {
+                *budget -= 1;
+                look(&entry);
+                self.spaces.add(key.space());
+                whole.add(key, entry);
+            }
+            if !page.as_slice().is_empty() {
+                return false;
+            }
+            self.pages.pop_front();
+        }
+        true
+    }
+}
+
+/// A map that is here as a whole.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) origin: ReplicaId,
+    pub(super) whole: Whole,
+    pub(super) upto: u64,
+    pub(super) is_reset: bool,
+    pub(super) entries: usize,
+    pub(super) spaces: SpaceCounts,
 }
 
 /// What became of a part.
@@ -131,6 +180,7 @@ impl Sync {
             gaps: BTreeMap::new(),
             staged_entries: 0,
             staged_limit: limits.staged_entries,
+            arrived: BTreeSet::new(),
             gap_limit: limits.origins,
             next_id: 1,
             retry_ms,
@@ -163,9 +213,10 @@ impl Sync {
     /// the next teller has.
     fn drop_hopeless(&mut self) {
         self.gaps.retain(|_, gap| {
-            let hopeless = gap.tellers.is_empty();
+            let here = gap.staged.as_ref().is_some_and(Staged::is_here);
+            let hopeless = gap.tellers.is_empty() && !here;
             if hopeless {
-                self.staged_entries -= gap.staged.as_ref().map_or(0, |staged| staged.entries.len());
+                self.staged_entries -= gap.staged.as_ref().map_or(0, |staged| staged.entries);
             }
             !hopeless
         });
@@ -241,7 +292,7 @@ impl Sync {
     /// Closes the gap of `origin` whatever is missing.
     pub(super) fn give_up(&mut self, origin: ReplicaId) {
         if let Some(gap) = self.gaps.remove(&origin) {
-            self.staged_entries -= gap.staged.map_or(0, |staged| staged.entries.len());
+            self.staged_entries -= gap.staged.as_ref().map_or(0, |staged| staged.entries);
         }
     }
 
@@ -359,7 +410,7 @@ impl Sync {
                 staged
             }
             other => {
-                self.staged_entries -= other.map_or(0, |staged| staged.entries.len());
+                self.staged_entries -= other.map_or(0, |staged| staged.entries);
                 if part.after != part.base {
                     return Progress::Broken;
                 }
@@ -370,37 +421,92 @@ impl Sync {
                     base,
                     reset,
                     cursor: part.base,
-                    entries: Vec::new(),
+                    pages: VecDeque::new(),
+                    whole: (base == 0).then(|| Whole::new(incarnation, reset)),
+                    spaces: SpaceCounts::default(),
+                    entries: 0,
+                    upto: None,
                 }
             }
         };
         if self.staged_entries + part.entries.len() > self.staged_limit {
-            self.staged_entries -= staged.entries.len();
+            self.staged_entries -= staged.entries;
             return Progress::Full;
         }
-        if let Some((_, last)) = part.entries.last() {
-            staged.cursor = last.seq();
+        let mut last = staged.cursor;
+        let ascends = |(_, entry): &(Key, Entry)| std::mem::replace(&mut last, entry.seq()) < last;
+        if !part.entries.iter().all(ascends) {
+            self.staged_entries -= staged.entries;
+            return Progress::Broken;
         }
+        staged.cursor = last;
+        staged.upto = part.upto;
+        staged.entries += part.entries.len();
         self.staged_entries += part.entries.len();
-        staged.entries.extend(part.entries);
-        let Some(upto) = part.upto else {
-            gap.staged = Some(staged);
-            return Progress::Staged;
-        };
-        self.staged_entries -= staged.entries.len();
-        let Staged {
-            base,
-            reset,
-            entries,
-            ..
-        } = staged;
-        Progress::Complete(Delta {
-            incarnation,
-            base,
-            upto,
-            reset,
-            entries,
-        })
+        staged.pages.push_back(part.entries.into_iter());
+        match part.upto {
+            Some(upto) if staged.whole.is_none() => {
+                self.staged_entries -= staged.entries;
+                Progress::Complete(Delta {
+                    incarnation,
+                    base: staged.base,
+                    upto,
+                    reset: staged.reset,
+                    entries: staged.pages.into_iter().flatten().collect(),
+                })
+            }
+            _ => {
+                if staged.whole.is_some() {
+                    self.arrived.insert(origin);
+                }
+                gap.staged = Some(staged);
+                Progress::Staged
+            }
+        }
+    }
+
+    /// Whether [`Sync::build`] has something to do.
+    pub(super) fn has_arrived(&self) -> bool {
+        !self.arrived.is_empty()
+    }
+
+    /// Puts at most `budget` entries that have arrived into the maps they belong to, after a look at each, and takes
+    /// their number off. Stops at the first map that is whole.
+    pub(super) fn build(
+        &mut self,
+        budget: &mut usize,
+        mut look: impl FnMut(&Entry),
+    ) -> Option<Built> {
+        while let Some(origin) = self.arrived.first().copied() {
+            let mut staged = self.gaps.get_mut(&origin).map(|gap| &mut gap.staged);
+            if let Some(Some(staged)) = &mut staged
+                && !staged.put_in(budget, &mut look)
+            {
+                return None;
+            }
+            self.arrived.pop_first();
+            let here = staged.and_then(|staged| staged.take_if(|staged| staged.is_here()));
+            if let Some(Staged {
+                whole: Some(whole),
+                upto: Some(upto),
+                reset,
+                entries,
+                spaces,
+                ..
+            }) = here
+            {
+                self.staged_entries -= entries;
+                return Some(Built {
+                    origin,
+                    whole,
+                    upto,
+                    is_reset: reset.is_some(),
+                    entries,
+                    spaces,
+                });
+            }
+        }
+        None
     }
 
     /// The next question, if a peer is free for one.
@@ -460,7 +566,10 @@ impl Sync {
             return None;
         }
         let free = |peer: &ReplicaId| self.peers.contains_key(peer) && !self.out.contains_key(peer);
-        let open = |gap: &Gap| gap.asked.is_none_or(|(_, at)| now - at >= self.retry_ms);
+        let open = |gap: &Gap| {
+            let here = gap.staged.as_ref().is_some_and(Staged::is_here);
+            !here && gap.asked.is_none_or(|(_, at)| now - at >= self.retry_ms)
+        };
         // The one asked last comes last, unless a transfer from it is half done.
         let choose = |gap: &Gap| {
             let half_done = gap

@@ -62,6 +62,10 @@ pub struct World {
     pub delay_ms: (u64, u64),
     pub timing: Timing,
     pub limits: Limits,
+    /// Nodes do what may wait in slices of so many keys, one before each event of anybody; all at once if `None`.
+    pub slice: Option<usize>,
+    /// Those that have more to do.
+    behind: BTreeSet<usize>,
     pub frames_sent: u64,
     /// Every state an origin's own map was in, by head: what every copy must equal.
     truth: BTreeMap<(ReplicaId, Incarnation, u64), u128>,
@@ -97,6 +101,8 @@ impl World {
             delay_ms: (1, 5),
             timing: Preset::Lan.timing(),
             limits: Limits::default(),
+            slice: None,
+            behind: BTreeSet::new(),
             frames_sent: 0,
             truth: BTreeMap::new(),
             seen_heads: BTreeMap::new(),
@@ -342,6 +348,7 @@ impl World {
     pub fn run_until_agreed(&mut self, limit_ms: u64) {
         let end = self.now_ms + limit_ms;
         while !self.agree()
+            || !self.behind.is_empty()
             || self
                 .queue
                 .values()
@@ -356,6 +363,7 @@ impl World {
     pub fn run_for(&mut self, span_ms: u64) {
         let end = self.now_ms + span_ms;
         loop {
+            self.work_some();
             let awake = |node: &usize| !self.frozen.contains_key(node);
             let timeouts = self.up().into_iter().filter(awake).filter_map(|node| {
                 let due = self.replica(node).poll_timeout()?;
@@ -430,8 +438,25 @@ impl World {
 
     fn handle(&mut self, node: usize, input: Input) {
         let now = self.now(node);
-        self.replica_mut(node).handle(input, now);
+        if self.slice.is_some() {
+            self.replica_mut(node).begin(input, now);
+            self.behind.insert(node);
+        } else {
+            self.replica_mut(node).handle(input, now);
+        }
         self.settle_outputs(node);
+    }
+
+    fn work_some(&mut self) {
+        let Some(keys) = self.slice else { return };
+        for node in std::mem::take(&mut self.behind) {
+            if self.nodes[node].replica.is_some() && self.replica_mut(node).work_some(keys) {
+                self.behind.insert(node);
+            }
+            if self.nodes[node].replica.is_some() {
+                self.settle_outputs(node);
+            }
+        }
     }
 
     fn note_truth(&mut self, node: usize) {
@@ -499,7 +524,9 @@ impl World {
     /// J: every copy is a true moment of the original. M: heads never go back. And what the replica says of
     /// itself.
     fn check(&mut self, node: usize) {
-        self.replica(node).check_invariants();
+        if !self.behind.contains(&node) {
+            self.replica(node).check_invariants();
+        }
         for map in self.replica(node).maps() {
             if map.head > 0 {
                 let truth = self.truth.get(&(map.replica, map.incarnation, map.head));

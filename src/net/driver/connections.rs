@@ -204,7 +204,7 @@ impl Driver {
             self.care.unsubscribed(replica);
         }
         self.shared
-            .with(|proto, now| proto.begin(Input::PeerDown { peer: replica }, now));
+            .with_turns(|proto, now| proto.begin(Input::PeerDown { peer: replica }, now));
     }
 
     pub(super) fn on_ping(&mut self, event: &ping::Event, now: Duration) {
@@ -246,7 +246,7 @@ impl Driver {
             let texts = announced.iter().map(Multiaddr::to_string).collect();
             self.announced = announced;
             self.shared
-                .with(|replica, now| replica.set_addresses(texts, now));
+                .with_turns(|replica, now| replica.set_addresses(texts, now));
         }
     }
 

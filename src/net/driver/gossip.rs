@@ -51,7 +51,7 @@ impl Driver {
                 }
                 self.care.subscribed(replica, now);
                 self.shared
-                    .with(|proto, now| proto.begin(Input::PeerUp { peer: replica }, now));
+                    .with_turns(|proto, now| proto.begin(Input::PeerUp { peer: replica }, now));
                 self.show(replica, now);
             }
             Event::Unsubscribed { peer_id, .. } => {
@@ -94,7 +94,7 @@ impl Driver {
                 self.care.heard(from, None, now);
                 self.care.heard(frame.header().replica, Some(beat), now);
                 self.shared
-                    .with(|replica, now| replica.begin(Input::Frame { from, frame }, now));
+                    .with_turns(|replica, now| replica.begin(Input::Frame { from, frame }, now));
                 MessageAcceptance::Accept
             }
             Err(error) => {

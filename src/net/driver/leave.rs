@@ -17,7 +17,7 @@ impl Driver {
     ///
     /// Gossip acknowledges nothing; but whoever reads that we left hangs up, and that is how we know.
     pub(super) async fn leave(&mut self) {
-        self.shared.with(|replica, now| replica.leave(now));
+        self.shared.with_turns(|replica, now| replica.leave(now));
         self.carry_out();
         self.swarm.behaviour_mut().gossip.unsubscribe(&self.topic);
         self.until_alone(Instant::now() + FAREWELL).await;

@@ -115,8 +115,9 @@ impl Driver {
                 self.next_question += 1;
                 let id = RequestId(self.next_question);
                 self.answering.insert(id, channel);
-                self.shared
-                    .with(|replica, now| replica.begin(Input::Request { from, id, request }, now));
+                self.shared.with_turns(|replica, now| {
+                    replica.begin(Input::Request { from, id, request }, now)
+                });
             }
             Err(why) => {
                 tracing::debug!(peer = %from, why, "a question was refused");
@@ -136,7 +137,7 @@ impl Driver {
         match response {
             Ok(response) => {
                 self.care.heard(from, None, now);
-                self.shared.with(|replica, now| {
+                self.shared.with_turns(|replica, now| {
                     replica.begin(Input::Response { from, id, response }, now)
                 });
             }
@@ -152,6 +153,6 @@ impl Driver {
     fn failed(&mut self, to: ReplicaId, id: RequestId) {
         self.shared.count(|counters| counters.requests_failed += 1);
         self.shared
-            .with(|replica, now| replica.begin(Input::RequestFailed { to, id }, now));
+            .with_turns(|replica, now| replica.begin(Input::RequestFailed { to, id }, now));
     }
 }

@@ -159,6 +159,11 @@ impl Replica {
         if !outcome.old {
             self.applied(index, &outcome.changed, news);
         }
+        self.follow(index);
+    }
+
+    /// Applies what waited for what is known now.
+    pub(super) fn follow(&mut self, index: OriginIndex) {
         // One by one: what was said last before a withdrawal is to be seen, though both waited together.
         while let Some(outcome) = self.store.get_mut(index).follow(mono_ms(self.now)) {
             self.applied(index, &outcome.changed, true);
