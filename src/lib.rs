@@ -1,6 +1,14 @@
 #![cfg_attr(feature = "net", doc = include_str!("../README.md"))]
 #![cfg_attr(not(feature = "net"), doc = "The sans-IO core of presence-mesh.")]
 
+// The guides' programs are compiled and run with the documentation tests.
+#[cfg(all(doctest, feature = "net"))]
+#[doc = include_str!("../docs/embedding.md")]
+mod embedding {}
+#[cfg(all(doctest, feature = "sim"))]
+#[doc = include_str!("../docs/simulating.md")]
+mod simulating {}
+
 #[cfg(feature = "net")]
 pub mod blocking;
 #[cfg(feature = "asterisk")]

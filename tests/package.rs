@@ -16,7 +16,7 @@ use std::process::Command;
 
 use asterisk::Pbx;
 use presence_mesh::DeviceState::InUse;
-use process::{Node, PATIENCE, PROGRAM, World, program};
+use process::{Node, PATIENCE, PROGRAM, World, program_at};
 use tempfile::TempDir;
 use tools::{has, succeed};
 
@@ -108,25 +108,16 @@ impl Root {
         let line = unit
             .lines()
             .find_map(|line| line.strip_prefix("ExecStart="));
-        let mut words = line.expect("it starts something").split(' ').map(|word| {
+        let inside = |word: &str| {
             let word = word.replace("%S", "/var/lib");
             match word.strip_prefix('/') {
-                Some(inside) => self.path(inside).into_os_string(),
+                Some(path) => self.path(path),
                 None => word.into(),
             }
-        });
-        let mut command = program();
-        let arguments: Vec<_> = words.by_ref().collect();
-        command = {
-            let mut own = Command::new(&arguments[0]);
-            own.envs(
-                command
-                    .get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            );
-            own
         };
-        command.args(&arguments[1..]);
+        let mut words = line.expect("it starts something").split(' ').map(inside);
+        let mut command = program_at(&words.next().expect("a program"));
+        command.args(words);
         command
     }
 }
@@ -174,6 +165,7 @@ async fn a_package_is_installed_runs_and_leaves_nothing() {
         "usr/share/zsh/vendor-completions/_presence-mesh",
         "usr/share/fish/vendor_completions.d/presence-mesh.fish",
         "usr/share/doc/presence-mesh/README.md",
+        "usr/share/doc/presence-mesh/docs/two-offices.md",
         "usr/share/doc/presence-mesh/copyright",
         "usr/share/doc/presence-mesh/alerts.yml",
         "usr/share/doc/presence-mesh/grafana-dashboard.json",
@@ -272,17 +264,7 @@ async fn a_package_is_installed_runs_and_leaves_nothing() {
     pbx.boot();
     node.await_field("/readyz", "ok", true, PATIENCE);
     let flags = ["--mesh", "acme", "--preset", "local"];
-    let mut command = world.command("oslo", &[]);
-    let kept: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-    let place = kept
-        .iter()
-        .position(|flag| flag == "--mesh")
-        .expect("a flag");
-    command = program();
-    command
-        .args(&kept[..place])
-        .args(&kept[place + 2..])
-        .args(flags);
+    let mut command = world.command("oslo", &flags);
     for address in &node.mesh {
         command.args(["--join", address]);
     }

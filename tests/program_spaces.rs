@@ -1,9 +1,13 @@
-//! Presence, custom values and pings, asked of real nodes by HTTP and by the commands.
+//! Presence, custom values, names of people and pings, asked of real nodes by HTTP and by the commands.
 
 #[path = "support/process.rs"]
 mod process;
 
-use process::{Node, PATIENCE, Stream, World, request, text, wait_for};
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use process::{Node, PATIENCE, Stream, World, program, request, text, wait_for};
 use serde_json::{Value, json};
 
 fn ask(node: &Node, arguments: &[&str]) -> (Option<i32>, String) {
@@ -277,4 +281,67 @@ fn a_stream_beyond_the_limit_is_refused_with_the_reason() {
         let stream = std::panic::catch_unwind(open).ok()?;
         (stream.next(PATIENCE).0 == "snapshot").then_some(())
     });
+}
+
+/// The directory is the node's; the commands ask it, and machines get what they always got.
+#[test]
+fn who_has_a_name_is_shown_by_it() {
+    let world = World::new();
+    let people = world.path("people.csv");
+    fs::write(&people, "key,name,extension\nPJSIP/100,Anna Berger,100\n").expect("it is writable");
+    let mut command = world.command("berlin", &[]);
+    command.env("PRESENCE_MESH_PEOPLE_FILE", &people);
+    let berlin = Node::spawn("berlin", command, &world.path("berlin.log"));
+    berlin.put("/api/v1/devices/PJSIP%2F100", r#"{"state":"INUSE"}"#);
+    berlin.put("/api/v1/devices/PJSIP%2F200", r#"{"state":"INUSE"}"#);
+    berlin.put("/api/v1/mailboxes/100", r#"{"new":3,"old":1}"#);
+
+    let said = |arguments: &[&str]| text(&berlin.ask(arguments).stdout);
+    let table = said(&["devices"]);
+    let names: Vec<bool> = table
+        .lines()
+        .map(|line| line.contains("Anna Berger"))
+        .collect();
+    assert_eq!(names, [false, true, false], "{table}");
+    assert!(said(&["mailboxes"]).contains("Anna Berger"));
+    let why = said(&["explain", "device", "PJSIP/100"]);
+    assert!(
+        why.starts_with("device PJSIP/100, Anna Berger: [#] On a call"),
+        "{why}"
+    );
+    assert!(
+        !said(&["devices", "PJSIP/200"]).contains("NAME"),
+        "nobody there has one"
+    );
+    assert!(
+        !said(&["devices", "--json"]).contains("Anna"),
+        "the contract is kept"
+    );
+
+    let mut watch = program();
+    watch.args(["watch", "--http", &berlin.http.to_string()]);
+    let mut watch = watch
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut lines = BufReader::new(watch.stdout.take().expect("it is piped")).lines();
+    let line = lines.next().expect("a snapshot").expect("UTF-8");
+    assert_eq!(line, "PJSIP/100, Anna Berger  - -> [#] On a call  (berlin)");
+    watch.kill().expect("a child of ours");
+    watch.wait().expect("a child of ours");
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_refused_with_its_line() {
+    let world = World::new();
+    let people = world.path("people.csv");
+    fs::write(&people, "key,name\nPJSIP/100,Berger, Anna\n").expect("it is writable");
+    let mut command = world.command("berlin", &[]);
+    command.env("PRESENCE_MESH_PEOPLE_FILE", &people);
+    let output = command.output().expect("the program starts");
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let line =
+        "people.csv:2: 3 fields, but 2 columns: put what has a comma in it in quotation marks";
+    assert!(stderr.contains(line), "{stderr}");
 }

@@ -413,3 +413,24 @@ fn many_lives_leave_nothing_behind() {
     assert_eq!(world.replica(1).maps().len(), 2);
     assert_eq!(world.listed(1).len(), 0);
 }
+
+/// As a virtual machine that is moved: what it believed when it stood still is no news to it when it goes on.
+#[test]
+fn a_node_that_stood_still_trusts_nobody_until_it_hears_them() {
+    let mut world = World::new(2, 15);
+    world.run_for(500);
+    world.set(0, "PJSIP/100", InUse);
+    world.set(1, "PJSIP/200", InUse);
+    world.run_for(1_000);
+    world.freeze(1);
+    world.run_for(6_000);
+    assert_eq!(world.shown(0, "PJSIP/200"), Some((InUse, Stale)));
+    world.cut(0, 1);
+    world.thaw(1);
+    world.run_for(10);
+    assert_eq!(world.shown(1, "PJSIP/100"), Some((InUse, Stale)));
+    world.mend();
+    world.run_for(3_000);
+    assert_eq!(world.shown(1, "PJSIP/100"), Some((InUse, Live)));
+    assert_eq!(world.shown(0, "PJSIP/200"), Some((InUse, Live)));
+}

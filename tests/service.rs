@@ -231,28 +231,12 @@ fn a_credential_stands_for_the_key_file_of_its_name() {
     let berlin = world.start("berlin", &[], &[]);
     // Where root's own file cannot be read.
     let flags = ["--key-file", "/nowhere/mesh.key"];
-    let mut command = world.command("paris", &[]);
-    let kept: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-    let place = kept
-        .iter()
-        .position(|flag| flag == "--key-file")
-        .expect("a flag");
-    command = program();
-    command
-        .args(&kept[..place])
-        .args(flags)
-        .args(&kept[place + 2..]);
+    let mut command = world.command("paris", &flags);
     for address in &berlin.mesh {
         command.args(["--join", address]);
     }
-    let refused = {
-        let mut command = program();
-        command
-            .args(&kept[..place])
-            .args(flags)
-            .args(&kept[place + 2..]);
-        command.output().expect("the program starts")
-    };
+    let refused = world.command("paris", &flags).output();
+    let refused = refused.expect("the program starts");
     assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
     command.env("CREDENTIALS_DIRECTORY", folder.path());
     let paris = Node::spawn("paris", command, &world.path("paris.log"));

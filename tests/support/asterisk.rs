@@ -110,7 +110,14 @@ const PACKAGES: [&str; 2] = ["asterisk-devicestate", "asterisk-mwi"];
 impl Pbx {
     /// A server with this EID that is not running yet.
     pub async fn new(name: &str, eid: &str) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+        Self::on(socket, name, eid)
+    }
+
+    /// A server that will speak through this socket. Needs a runtime around it.
+    pub fn on(socket: std::net::UdpSocket, name: &str, eid: &str) -> Self {
+        socket.set_nonblocking(true).expect("a socket");
+        let socket = UdpSocket::from_std(socket).expect("a socket");
         let address = socket.local_addr().expect("bound");
         let state = State {
             life: Life::Dead,
@@ -151,8 +158,13 @@ impl Pbx {
 
     /// Asks for digest authentication as user `mesh`.
     pub fn with_password(self, password: &str) -> Self {
-        self.with(|state| state.password = Some(password.into()));
+        self.set_password(password);
         self
+    }
+
+    /// From now on.
+    pub fn set_password(&self, password: &str) {
+        self.with(|state| state.password = Some(password.into()));
     }
 
     /// Where it is reached.
@@ -262,6 +274,16 @@ impl Pbx {
     /// Asks for everything, as `module reload` does.
     pub fn refresh(&self) {
         self.with(State::ask);
+    }
+
+    /// The bridge is started anew: what it says now comes on streams of its own.
+    pub fn expect_new_streams(&self) {
+        self.with(|state| state.streams.clear());
+    }
+
+    /// Loses all that it was told, and tells nobody, as when res_corosync is unloaded (its notes on leaving members).
+    pub fn wipe(&self) {
+        self.with(|state| state.remote.clear());
     }
 
     /// Answers every PUBLISH with this status; `None`: as usual.

@@ -59,14 +59,19 @@ impl World {
         Node::spawn(name, command, &self.path(&format!("{name}.log")))
     }
 
-    /// What [`World::start`] runs.
+    /// What [`World::start`] runs; the flags come in the place of its own.
     pub fn command(&self, name: &str, flags: &[&str]) -> Command {
         let mut command = program();
-        command.args(["run", "--mesh", "test", "--node", name, "--mdns", "off"]);
+        command.args(["run", "--node", name, "--mdns", "off"]);
+        if !flags.contains(&"--mesh") {
+            command.args(["--mesh", "test"]);
+        }
         if !flags.contains(&"--http") {
             command.args(["--http", "127.0.0.1:0"]);
         }
-        command.arg("--key-file").arg(&self.key_file);
+        if !flags.contains(&"--key-file") {
+            command.arg("--key-file").arg(&self.key_file);
+        }
         command.arg("--data-dir").arg(self.path(name));
         if !flags.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
@@ -78,14 +83,25 @@ impl World {
 
 /// The program, with nothing of our own environment that it would take for settings.
 pub fn program() -> Command {
-    let mut command = Command::new(PROGRAM);
+    program_at(Path::new(PROGRAM))
+}
+
+/// [`program`], wherever it is installed.
+pub fn program_at(path: &Path) -> Command {
+    let mut command = Command::new(path);
+    clean(&mut command);
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Takes from a command's environment what the program would take for settings, and colours.
+pub fn clean(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PRESENCE_MESH_") {
             command.env_remove(name);
         }
     }
-    command.env("NO_COLOR", "1").stdin(Stdio::null());
-    command
+    command.env("NO_COLOR", "1");
 }
 
 /// Runs the program to its end.

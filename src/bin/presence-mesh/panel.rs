@@ -26,7 +26,7 @@ pub use board::{Board, Network, Scope, Wish};
 pub use keys::{Keys, Press};
 pub use log::Weight;
 pub use node::{Link, Node};
-pub use report::write as write_report;
+pub use report::report;
 pub use screen::{Screen, is_wanted};
 pub use theme::Theme;
 pub use told::{Item, Space, Told, item};

@@ -1,14 +1,17 @@
 //! Names for people: a directory that says whose phone a key is.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
+use csv::{ReaderBuilder, StringRecord};
 use serde::{Deserialize, Serialize};
 
 use crate::exit;
 
 /// More would not be a directory of people; the file is read into memory as a whole.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+const HEADS: &str = "write the names of the columns there, as in key,name,extension,site";
 
 /// Whose phone it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -36,28 +39,45 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Person>> {
         .map_err(|(line, problem)| exit::usage(format!("{}:{line}: {problem}", path.display())))
 }
 
-/// The people, or which line is wrong and why.
-fn parse(text: &str) -> Result<Vec<Person>, (usize, String)> {
-    let mut records = records(text.trim_start_matches('\u{feff}'))?.into_iter();
-    let (_, heads) = records
-        .next()
-        .ok_or_else(|| (1, "the first line names no columns".to_owned()))?;
+/// The people, or which line is wrong, why, and what to do.
+fn parse(text: &str) -> Result<Vec<Person>, (u64, String)> {
+    // A quoted field that does not end goes on over the end of its line, of the last one, too.
+    let text = format!("{}\n", text.trim_start_matches('\u{feff}'));
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text.as_bytes());
+    let mut records = reader.records();
+    let heads = match records.next() {
+        Some(heads) => heads.map_err(unreadable)?,
+        None => return Err((1, format!("the first line names no columns: {HEADS}"))),
+    };
     let column = |name: &str| {
         heads
             .iter()
             .position(|head| head.trim().eq_ignore_ascii_case(name))
     };
-    let needed =
-        |name: &str| column(name).ok_or_else(|| (1, format!("there is no column {name:?}")));
+    let needed = |name: &str| {
+        let line = line_of(&text, &heads);
+        column(name).ok_or_else(|| (line, format!("there is no column {name:?}: {HEADS}")))
+    };
     let (key, name) = (needed("key")?, needed("name")?);
     let (extension, site) = (column("extension"), column("site"));
-    let person = |(line, fields): (usize, Vec<String>)| {
-        let field = |column: usize| {
-            fields
-                .get(column)
-                .map(|field| field.trim().to_owned())
-                .unwrap_or_default()
-        };
+    let person = |record: csv::Result<StringRecord>| {
+        let record = record.map_err(unreadable)?;
+        let refused = |problem: &str| Err((line_of(&text, &record), problem.to_owned()));
+        if record.iter().any(|field| field.contains('\n')) {
+            return refused(
+                "a quoted field does not end: give it its second quotation mark, and write one that belongs to it twice",
+            );
+        }
+        if record.len() > heads.len() {
+            let (fields, columns) = (record.len(), heads.len());
+            return refused(&format!(
+                "{fields} fields, but {columns} columns: put what has a comma in it in quotation marks"
+            ));
+        }
+        let field = |column: usize| record.get(column).unwrap_or_default().trim().to_owned();
         let optional = |column: Option<usize>| column.map(field).filter(|field| !field.is_empty());
         let person = Person {
             key: field(key),
@@ -65,56 +85,67 @@ fn parse(text: &str) -> Result<Vec<Person>, (usize, String)> {
             extension: optional(extension),
             site: optional(site),
         };
-        if fields.len() > heads.len() {
-            return Err((
-                line,
-                format!("{} fields, but {} columns", fields.len(), heads.len()),
-            ));
-        }
         if person.key.is_empty() || person.name.is_empty() {
-            return Err((line, "a person needs a key and a name".to_owned()));
+            return refused("a person needs a key and a name: fill in both, or remove the line");
         }
         Ok(person)
     };
     records.map(person).collect()
 }
 
-/// A record's fields, and the line it begins at.
-type Record = (usize, Vec<String>);
+/// The line a record begins at. The reader's own count begins at the empty lines before it.
+fn line_of(text: &str, record: &StringRecord) -> u64 {
+    let Some(position) = record.position() else {
+        return 1;
+    };
+    let start = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let rest = text.as_bytes().get(start..).unwrap_or_default();
+    let breaks = rest.iter().take_while(|byte| b"\r\n".contains(byte));
+    position.line() + breaks.filter(|&&byte| byte == b'\n').count() as u64
+}
 
-/// The records of a CSV file (RFC 4180) with the line each begins at; empty lines are passed over.
-fn records(text: &str) -> Result<Vec<Record>, (usize, String)> {
-    let mut records = Vec::new();
-    let (mut line, mut began) = (1, 1);
-    let mut fields: Vec<String> = Vec::new();
-    let mut field = String::new();
-    let mut quoted = false;
-    let mut letters = text.chars().peekable();
-    while let Some(letter) = letters.next() {
-        line += usize::from(letter == '\n');
-        match letter {
-            '"' if quoted && letters.peek() == Some(&'"') => field.extend(letters.next()),
-            '"' if quoted || field.is_empty() => quoted = !quoted,
-            ',' if !quoted => fields.push(std::mem::take(&mut field)),
-            '\r' if !quoted && letters.peek() == Some(&'\n') => {}
-            '\n' if !quoted => {
-                if !(fields.is_empty() && field.is_empty()) {
-                    fields.push(std::mem::take(&mut field));
-                    records.push((began, std::mem::take(&mut fields)));
-                }
-                began = line;
-            }
-            letter => field.push(letter),
+/// Text in memory is read whole, and records may differ in length: there is nothing left that could fail.
+fn unreadable(error: csv::Error) -> (u64, String) {
+    let line = error.position().map_or(1, csv::Position::line);
+    (line, error.to_string())
+}
+
+/// Whose a key is, for people who read tables.
+#[derive(Debug, Default)]
+pub struct Directory {
+    by_key: BTreeMap<String, Person>,
+    /// The keys of those who have a number, by that.
+    by_number: BTreeMap<String, String>,
+}
+
+impl Directory {
+    /// Of two lines with one key the last counts, of two with one number the first.
+    pub fn new(people: Vec<Person>) -> Self {
+        let mut directory = Self::default();
+        for person in people {
+            let number = person.extension.as_deref();
+            let number = number.unwrap_or_else(|| number_of(&person.key)).to_owned();
+            let key = person.key.clone();
+            directory.by_number.entry(number).or_insert(key.clone());
+            directory.by_key.insert(key, person);
         }
+        directory
     }
-    if quoted {
-        return Err((began, "a quoted field does not end".to_owned()));
+
+    /// The name of who has the key, or, of a mailbox, of who has its number.
+    pub fn name(&self, key: &str) -> Option<&str> {
+        let by_number = || {
+            let (number, _context) = key.split_once('@')?;
+            self.by_key.get(self.by_number.get(number)?)
+        };
+        let person = self.by_key.get(key).or_else(by_number)?;
+        Some(&person.name)
     }
-    if !(fields.is_empty() && field.is_empty()) {
-        fields.push(field);
-        records.push((began, fields));
-    }
-    Ok(records)
+}
+
+/// `100` of `PJSIP/100`.
+fn number_of(key: &str) -> &str {
+    key.rsplit(['/', ':']).next().unwrap_or(key)
 }
 
 #[cfg(test)]
@@ -138,11 +169,12 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_its_line() {
         let cases = [
-            ("", 1, "no columns"),
-            ("key,extension\na,1", 1, "\"name\""),
-            ("key,name\na,b\nc", 3, "needs a key and a name"),
-            ("key,name\na,b,c", 2, "3 fields, but 2 columns"),
-            ("key,name\na,\"b\n\n", 2, "does not end"),
+            ("", 1, "names no columns: write"),
+            ("\nkey,extension\na,1", 2, "\"name\": write"),
+            ("key,name\na,b\n\r\n\nc", 5, "needs a key and a name: fill"),
+            ("key,name\na,b,c", 2, "3 fields, but 2 columns: put"),
+            ("key,name\na,\"b\nc,d\n", 2, "does not end: give"),
+            ("key,name\na,b\nc,\"d", 3, "does not end: give"),
         ];
         for (text, line, problem) in cases {
             let (found, told) = parse(text).unwrap_err();
@@ -150,6 +182,23 @@ mod tests {
                 found == line && told.contains(problem),
                 "{text:?}: {found} {told}"
             );
+        }
+    }
+
+    #[test]
+    fn a_mailbox_is_its_owners_by_number() {
+        let people = parse("key,name,extension\nPJSIP/abc,Anna,100\nPJSIP/101,Luc,\n").unwrap();
+        let directory = Directory::new(people);
+        let cases = [
+            ("PJSIP/abc", Some("Anna")),
+            ("100@default", Some("Anna")),
+            ("101@sales", Some("Luc")),
+            ("PJSIP/100", None),
+            ("100", None),
+            ("9@default", None),
+        ];
+        for (key, name) in cases {
+            assert_eq!(directory.name(key), name, "{key}");
         }
     }
 }

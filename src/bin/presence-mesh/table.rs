@@ -11,6 +11,7 @@ use tabled::settings::Style;
 use crate::api::{Changed, CustomFields, DeviceFields, NodeStatus, Object, PeerObject, PongObject};
 pub use explain::explain;
 
+use crate::people::Directory;
 use crate::{lamp, span};
 
 /// How a value looks.
@@ -77,8 +78,8 @@ fn printable(text: &str) -> String {
 }
 
 /// The table of `devices`.
-pub fn devices(all: &[Object<DeviceFields>]) -> String {
-    let rows = all.iter().map(|object| {
+pub fn devices(all: &[Object<DeviceFields>], people: &Directory) -> String {
+    let row = |object: &Object<DeviceFields>| {
         let state = object.value.state;
         vec![
             object.key.clone(),
@@ -87,13 +88,14 @@ pub fn devices(all: &[Object<DeviceFields>]) -> String {
             lamp::trust(object.freshness, object.age()),
             nodes(object),
         ]
-    });
-    table(&["DEVICE", "LAMP", "STATE", "TRUST", "NODES"], rows)
+    };
+    let head = ["DEVICE", "LAMP", "STATE", "TRUST", "NODES"];
+    named(&head, all, people, row)
 }
 
 /// The table of `mailboxes`.
-pub fn mailboxes(all: &[Object<MessageCounts>]) -> String {
-    let rows = all.iter().map(|object| {
+pub fn mailboxes(all: &[Object<MessageCounts>], people: &Directory) -> String {
+    let row = |object: &Object<MessageCounts>| {
         let MessageCounts {
             new,
             old,
@@ -108,13 +110,14 @@ pub fn mailboxes(all: &[Object<MessageCounts>]) -> String {
             lamp::trust(object.freshness, object.age()),
             nodes(object),
         ]
-    });
-    table(&["MAILBOX", "NEW", "OLD", "URGENT", "TRUST", "NODES"], rows)
+    };
+    let head = ["MAILBOX", "NEW", "OLD", "URGENT", "TRUST", "NODES"];
+    named(&head, all, people, row)
 }
 
 /// The table of `presence`.
-pub fn presence(all: &[Object<Presence>]) -> String {
-    let rows = all.iter().map(|object| {
+pub fn presence(all: &[Object<Presence>], people: &Directory) -> String {
+    let row = |object: &Object<Presence>| {
         let Presence {
             status,
             subtype,
@@ -130,24 +133,24 @@ pub fn presence(all: &[Object<Presence>]) -> String {
             lamp::trust(object.freshness, object.age()),
             nodes(object),
         ]
-    });
+    };
     let head = [
         "WHO", "LAMP", "STATUS", "SUBTYPE", "MESSAGE", "TRUST", "NODES",
     ];
-    table(&head, rows)
+    named(&head, all, people, row)
 }
 
 /// The table of `custom`.
-pub fn custom(all: &[Object<CustomFields>]) -> String {
-    let rows = all.iter().map(|object| {
+pub fn custom(all: &[Object<CustomFields>], people: &Directory) -> String {
+    let row = |object: &Object<CustomFields>| {
         vec![
             object.key.clone(),
             object.value.plain(),
             lamp::trust(object.freshness, object.age()),
             nodes(object),
         ]
-    });
-    table(&["KEY", "VALUE", "TRUST", "NODES"], rows)
+    };
+    named(&["KEY", "VALUE", "TRUST", "NODES"], all, people, row)
 }
 
 /// The table of `ping`.
@@ -241,7 +244,7 @@ pub fn status(status: &NodeStatus) -> String {
 }
 
 /// A line of `watch`.
-pub fn change<V: Cells>(change: &Changed<V>) -> String {
+pub fn change<V: Cells>(change: &Changed<V>, people: &Directory) -> String {
     let nothing = || "-".to_owned();
     // How old the old value was is no news.
     let old = change
@@ -259,7 +262,42 @@ pub fn change<V: Cells>(change: &Changed<V>) -> String {
         .filter(|nodes| !nodes.is_empty())
         .or_else(|| change.origin.clone());
     let by = by.map(|nodes| format!("  ({nodes})")).unwrap_or_default();
-    format!("{}  {old} -> {new}{by}", change.key)
+    format!(
+        "{}{}  {old} -> {new}{by}",
+        change.key,
+        who(&change.key, people)
+    )
+}
+
+/// Behind a key: whose it is.
+fn who(key: &str, people: &Directory) -> String {
+    people
+        .name(key)
+        .map(|name| format!(", {}", printable(name)))
+        .unwrap_or_default()
+}
+
+/// A row for each, with a column of names behind the keys when any of them has one.
+fn named<V>(
+    head: &[&str],
+    all: &[Object<V>],
+    people: &Directory,
+    row: impl Fn(&Object<V>) -> Vec<String>,
+) -> String {
+    let any = all.iter().any(|object| people.name(&object.key).is_some());
+    let with_name = |object: &Object<V>| {
+        let mut cells = row(object);
+        if any {
+            let name = people.name(&object.key).unwrap_or_default();
+            cells.insert(1, printable(name));
+        }
+        cells
+    };
+    let mut head = head.to_vec();
+    if any {
+        head.insert(1, "NAME");
+    }
+    table(&head, all.iter().map(with_name))
 }
 
 /// Who says something of it; those not live are marked.
@@ -296,6 +334,7 @@ mod tests {
 
     use super::*;
     use crate::api::Part;
+    use crate::people::Person;
 
     fn part(
         node: &str,
@@ -328,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_stale_lamp_says_so_and_how_old_it_is() {
-        let table = devices(&[object(Freshness::Stale, 42_000)]);
+        let table = devices(&[object(Freshness::Stale, 42_000)], &Directory::default());
         let line = table.lines().nth(1).unwrap();
         for part in [
             "PJSIP/100",
@@ -351,7 +390,7 @@ mod tests {
             new: Some(object(Freshness::Live, 0)),
         };
         assert_eq!(
-            super::change(&change),
+            super::change(&change, &Directory::default()),
             "PJSIP/100  - -> [#] On a call  (berlin)"
         );
         let change = Changed {
@@ -359,6 +398,28 @@ mod tests {
             new: None,
             ..change
         };
-        assert_eq!(super::change(&change), "PJSIP/100  [#] On a call -> -");
+        assert_eq!(
+            super::change(&change, &anna()),
+            "PJSIP/100, Anna Berger  [#] On a call -> -"
+        );
+    }
+
+    fn anna() -> Directory {
+        let person = Person {
+            key: "PJSIP/100".into(),
+            name: "Anna Berger".into(),
+            ..Person::default()
+        };
+        Directory::new(vec![person])
+    }
+
+    #[test]
+    fn names_have_a_column_where_anybody_has_one() {
+        let all = [object(Freshness::Live, 0)];
+        let table = devices(&all, &anna());
+        let (head, row) = table.split_once('\n').unwrap();
+        assert_eq!(head.find("NAME"), row.find("Anna Berger"), "{table}");
+        assert!(row.trim_start().starts_with("PJSIP/100 "), "{table}");
+        assert!(!devices(&all, &Directory::default()).contains("NAME"));
     }
 }

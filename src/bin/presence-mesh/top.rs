@@ -3,7 +3,6 @@
 mod feed;
 mod plain;
 
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -13,10 +12,7 @@ use tokio::time::MissedTickBehavior;
 use crate::api::PREFIX;
 use crate::cli::TopArgs;
 use crate::client::Connection;
-use crate::panel::{
-    self, Board, FRAME, Keys, Press, Scope, Screen, Space, Theme, Told, Weight, Why, Wish,
-    write_report,
-};
+use crate::panel::{self, Board, FRAME, Keys, Press, Scope, Screen, Space, Theme, Told, Why, Wish};
 use crate::run::Stop;
 use feed::Feed;
 
@@ -125,21 +121,9 @@ impl Top {
                 };
                 self.asked = Some(tokio::task::spawn_blocking(ask));
             }
-            Wish::Report => self.report(),
+            Wish::Report => panel::report(&mut self.board, Instant::now()),
             _ => {}
         }
-    }
-
-    fn report(&mut self) {
-        let now = Instant::now();
-        let (text, weight) = match write_report(&self.board, Path::new("."), now) {
-            Ok(path) => (
-                format!("report written to {}", path.display()),
-                Weight::Good,
-            ),
-            Err(error) => (format!("cannot write a report here: {error}"), Weight::Bad),
-        };
-        self.board.note(now, &text, weight);
     }
 }
 

@@ -7,8 +7,9 @@ use anyhow::{Context as _, anyhow};
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
-use crate::api::ProblemObject;
+use crate::api::{PREFIX, ProblemObject};
 use crate::exit;
+use crate::people::Directory;
 
 /// A node on this machine answers in milliseconds; one that does not in this time has a problem.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -85,6 +86,13 @@ impl Connection {
         let response = self.answered(request.call())?;
         let status = response.status().as_u16();
         Ok((status, read(response)?.body))
+    }
+
+    /// Whom the node has names for; nobody where it tells none.
+    pub fn people(&self) -> Directory {
+        let reply = self.get(&format!("{PREFIX}/people"));
+        let people = reply.map(|reply| serde_json::from_str(&reply.body).unwrap_or_default());
+        Directory::new(people.unwrap_or_default())
     }
 
     /// # Errors

@@ -10,6 +10,7 @@ use crate::api::{
     CustomFields, DeviceFields, Explained, NodeStatus, Object, PREFIX, PeerObject, PongObject,
 };
 use crate::cli::{CustomArgs, ExplainArgs, ListArgs, ReadArgs, SpaceName};
+use crate::people::Directory;
 use crate::table::Cells;
 use crate::{exit, output, table};
 
@@ -48,15 +49,16 @@ pub fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
         return output::raw(&body);
     }
     match args.key.space {
-        SpaceName::Device => explained::<DeviceFields>(&body),
-        SpaceName::Mailbox => explained::<MessageCounts>(&body),
-        SpaceName::Presence => explained::<Presence>(&body),
-        SpaceName::Custom | SpaceName::CustomPerOrigin => explained::<CustomFields>(&body),
+        SpaceName::Device => explained::<DeviceFields>(args, &body),
+        SpaceName::Mailbox => explained::<MessageCounts>(args, &body),
+        SpaceName::Presence => explained::<Presence>(args, &body),
+        SpaceName::Custom | SpaceName::CustomPerOrigin => explained::<CustomFields>(args, &body),
     }
 }
 
-fn explained<V: DeserializeOwned + Cells>(body: &str) -> anyhow::Result<()> {
-    output::line(table::explain(&parse::<Explained<V>>(body)?))
+fn explained<V: DeserializeOwned + Cells>(args: &ExplainArgs, body: &str) -> anyhow::Result<()> {
+    let people = Connection::new(&args.read.target.address).people();
+    output::line(table::explain(&parse::<Explained<V>>(body)?, &people))
 }
 
 /// `ping`: exit code 0 though some are silent; that is what was asked.
@@ -106,7 +108,7 @@ pub fn peers(args: &ReadArgs) -> anyhow::Result<()> {
 fn list<V: DeserializeOwned>(
     args: &ListArgs,
     plural: &str,
-    table: impl Fn(&[Object<V>]) -> String,
+    table: impl Fn(&[Object<V>], &Directory) -> String,
 ) -> anyhow::Result<()> {
     let pattern = args.pattern.as_deref().unwrap_or("*");
     let path = format!("/{plural}?pattern={}", escape(pattern));
@@ -119,7 +121,8 @@ fn list<V: DeserializeOwned>(
         eprintln!("No {plural} match {pattern}.");
         return Ok(());
     }
-    output::line(table(&all))
+    let people = Connection::new(&args.read.target.address).people();
+    output::line(table(&all, &people))
 }
 
 fn get(args: &ReadArgs, path: &str) -> anyhow::Result<String> {

@@ -11,6 +11,7 @@ use super::connection::{Connection, StreamEvent};
 use super::escape;
 use crate::api::{Changed, CustomFields, DeviceFields, Object, PREFIX};
 use crate::cli::{SpaceName, WatchArgs};
+use crate::people::Directory;
 use crate::table::Cells;
 use crate::{exit, output, table};
 
@@ -35,14 +36,21 @@ fn follow<V: DeserializeOwned + Serialize + Cells + Clone + PartialEq>(
     if let Some(namespace) = &args.namespace {
         path.push_str(&format!("&namespace={}", escape(namespace)));
     }
-    for event in connection.stream(&path)? {
+    let events = connection.stream(&path)?;
+    // A node reads its directory once, when it starts; this stream ends with it.
+    let people = if args.read.json {
+        Directory::default()
+    } else {
+        connection.people()
+    };
+    for event in events {
         let event = event
             .map_err(|error| exit::not_ready(format!("the node no longer answers ({error})")))?;
         for line in known.take(space, &event)? {
             if args.read.json {
                 output::line(serde_json::to_string(&line).context("a change is JSON")?)?;
             } else {
-                output::line(table::change(&line.change))?;
+                output::line(table::change(&line.change, &people))?;
             }
         }
     }

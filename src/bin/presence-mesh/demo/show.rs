@@ -1,7 +1,6 @@
 //! The demonstration as a panel: what happens is painted, and keys make it happen.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use presence_mesh::DeviceState;
@@ -15,7 +14,7 @@ use super::phones::Reading;
 use super::sightings::Seen;
 use super::stage::{Fault, Wish as StageWish};
 use crate::panel::{
-    Board, FRAME, Keys, Network, Press, Scope, Screen, Theme, Told, Weight, Wish, write_report,
+    Board, FRAME, Keys, Network, Press, Scope, Screen, Theme, Told, Weight, Wish, report,
 };
 use crate::run::Stop;
 use crate::{output, span};
@@ -246,7 +245,7 @@ impl Show {
                 self.looked_at = None;
                 return self.look(engine);
             }
-            Wish::Report => return self.report(),
+            Wish::Report => return report(&mut self.board, Instant::now()),
             Wish::Quit => return,
         };
         if let Err(reason) = engine.provoke(fault).await {
@@ -263,17 +262,5 @@ impl Show {
             .iter()
             .map(|(space, key)| eyes::explain(mesh, *space, key));
         self.board.tell(Told::Why(whys.collect()), Instant::now());
-    }
-
-    fn report(&mut self) {
-        let now = Instant::now();
-        let (text, weight) = match write_report(&self.board, Path::new("."), now) {
-            Ok(path) => (
-                format!("report written to {}", path.display()),
-                Weight::Good,
-            ),
-            Err(error) => (format!("cannot write a report here: {error}"), Weight::Bad),
-        };
-        self.board.note(now, &text, weight);
     }
 }

@@ -192,7 +192,7 @@ mod tests {
     fn peer(name: &str) -> PeerObject {
         PeerObject {
             node: name.into(),
-            replica: String::new().into(),
+            replica: String::new(),
             connected: true,
             standing: Standing::Alive,
             rtt_ms: None,

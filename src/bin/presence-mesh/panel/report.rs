@@ -7,16 +7,29 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::board::{Board, Network, Scope};
+use super::log::Weight;
 use crate::span;
 
 /// Nobody reads more.
 const MOST_A_SECOND: u32 = 10;
 
+/// Writes a report into the working folder, and tells on the board where it is, or why there is none.
+pub fn report(board: &mut Board, now: Instant) {
+    let (text, weight) = match write(board, Path::new("."), now) {
+        Ok(path) => (
+            format!("report written to {}", path.display()),
+            Weight::Good,
+        ),
+        Err(error) => (format!("cannot write a report here: {error}"), Weight::Bad),
+    };
+    board.note(now, &text, weight);
+}
+
 /// Writes a report into a new file in `folder`; where it is.
 ///
 /// # Errors
 /// When the file cannot be written. Nothing is ever overwritten.
-pub fn write(board: &Board, folder: &Path, now: Instant) -> io::Result<PathBuf> {
+fn write(board: &Board, folder: &Path, now: Instant) -> io::Result<PathBuf> {
     let time = jiff::Timestamp::now();
     let text = text(board, &format!("{time:.3}"), now);
     let stamp = time.strftime("%Y%m%dT%H%M%SZ");

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use super::{Cells, table};
+use super::{Cells, table, who};
 use crate::api::Explained;
 use crate::lamp;
+use crate::people::Directory;
 
 /// Why a key shows what it shows.
-pub fn explain<V: Cells>(explained: &Explained<V>) -> String {
+pub fn explain<V: Cells>(explained: &Explained<V>, people: &Directory) -> String {
     let age = Duration::from_millis(explained.age_ms);
     let mut text = format!(
-        "{} {}: {}\n{}, last changed {}\n",
+        "{} {}{}: {}\n{}, last changed {}\n",
         explained.space,
         explained.key,
+        who(&explained.key, people),
         explained.value.text(explained.freshness, age),
         lamp::trust(explained.freshness, age),
         explained.changed_at,
@@ -118,7 +120,10 @@ mod tests {
     fn golden<V: Cells + Serialize>(case: &str, explained: &Explained<V>) {
         let json = serde_json::to_string_pretty(explained).expect("it is JSON") + "\n";
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/explain");
-        for (ending, text) in [("txt", explain(explained) + "\n"), ("json", json)] {
+        for (ending, text) in [
+            ("txt", explain(explained, &Directory::default()) + "\n"),
+            ("json", json),
+        ] {
             let path = folder.join(format!("{case}.{ending}"));
             if std::env::var_os("UPDATE_GOLDEN").is_some() {
                 fs::write(&path, &text).expect("it can be written");
