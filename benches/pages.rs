@@ -32,6 +32,10 @@ const LOADED: &str = "new Promise((done) => { const look = () => document.queryS
     ? requestAnimationFrame(() => done({ paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime, \
       lamps: performance.now() })) : requestAnimationFrame(look); look(); })";
 
+/// Whether the middle of the window shows a row: it does from the frame after a jump on.
+const DRAWN: &str =
+    "document.elementsFromPoint(innerWidth * .15, innerHeight / 2).some((element) => element.row)";
+
 /// Frames while the page is scrolled for 4 s; and in how many of them the middle showed no row.
 const SCROLLED: &str = "new Promise((done) => { const frames = []; let long = 0, blank = 0, down = true; \
     const watcher = new PerformanceObserver((list) => (long += list.getEntries().length)); \
@@ -90,6 +94,7 @@ fn tell(browser: &Browser, crowd: &Crowd, path: &str, width: u32, height: u32) {
         let loaded = page.js(LOADED);
         let scrolled = page.js(SCROLLED);
         page.js("scrollTo({ top: 0, behavior: 'instant' })");
+        page.await_js(DRAWN, PATIENCE);
         let searched = if path == "/" {
             page.js(SEARCHED)
         } else {

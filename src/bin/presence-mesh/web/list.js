@@ -7,7 +7,7 @@ const spare = []; // items that went out of sight, to be filled anew
 
 const chunks = new IntersectionObserver(
 	(entries) => entries.forEach(({ isIntersecting, target }) => (isIntersecting ? target.draw() : target.clear())),
-	{ rootMargin: "800px" },
+	{ rootMargin: "100%" },
 );
 
 /** A list of rows within `root`. `tag`: what a row is made of. */
