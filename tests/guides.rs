@@ -16,6 +16,7 @@ mod offices;
 mod process;
 
 use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
@@ -24,7 +25,7 @@ use std::time::Duration;
 use guide::{Step, fits, steps};
 use offices::Offices;
 use presence_mesh::Preset;
-use process::{Deadline, PROGRAM, clean};
+use process::{Deadline, PROGRAM, World, clean};
 use tempfile::TempDir;
 
 /// How long a reader would look again before taking a guide for wrong.
@@ -210,6 +211,54 @@ fn every_command_that_is_named_anywhere_is_one() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{place}: {line}: {said}");
     }
+}
+
+/// Those commands of the README that ask a node, as they are written, of a node that has something to tell.
+#[test]
+fn the_readmes_questions_are_answered() {
+    let world = World::new();
+    let berlin = world.start("berlin", &[], &["--remember", "60s"]);
+    let paris = world.start("paris", &[&berlin], &[]);
+    paris.await_peers(1);
+    berlin.put("/api/v1/devices/PJSIP%2F100", r#"{"state":"INUSE"}"#);
+    let shell = |line: &str| {
+        let mut command = Command::new("timeout");
+        command.args(["60", "sh", "-c", line]);
+        on_path(&mut command);
+        command.env("PRESENCE_MESH_HTTP", berlin.http.to_string());
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+    };
+    let (mut asked, mut subscriber) = (Vec::new(), None);
+    for step in steps("README.md") {
+        let words: Vec<&str> = step.command.split_whitespace().collect();
+        match words[..] {
+            ["presence-mesh", "events", "subscribe", ..] => {
+                let all = format!("{} --remembered", step.command);
+                subscriber = Some(shell(&format!("exec {all}")).spawn().expect("sh runs"));
+            }
+            [
+                "presence-mesh",
+                what @ ("explain" | "peers" | "status" | "events"),
+                ..,
+            ] => {
+                follow(&step, |line| shell(line).output().expect("sh runs"));
+                asked.push(what.to_owned());
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(asked, ["events", "explain", "peers", "status"]);
+    let mut subscriber = subscriber.expect("the README subscribes");
+    let mut line = String::new();
+    let mut said = BufReader::new(subscriber.stdout.take().expect("it is piped"));
+    said.read_line(&mut line).expect("UTF-8");
+    assert!(
+        line.contains("call.parked") && line.contains("701"),
+        "{line}"
+    );
+    subscriber.kill().expect("a child of ours");
+    subscriber.wait().expect("a child of ours");
 }
 
 /// What a reader would copy into a file is taken by what reads that file.
