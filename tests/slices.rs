@@ -1,6 +1,7 @@
 //! Very much at once, done in slices: between two of them, readers see all of it or nothing.
 
 #[path = "support/world.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
 mod world;
 
 use presence_mesh::DeviceState::{self, Busy, InUse};
