@@ -44,8 +44,11 @@ pub struct Source {
     /// What happens, from now on.
     pub told: BoxStream<'static, Told>,
     /// All there is at this moment that a pattern matches, as events.
-    pub all: Box<dyn Fn(&Pattern) -> Vec<u8> + Send>,
+    pub all: Box<AllOf>,
 }
+
+/// Makes events of what matches.
+pub type AllOf = dyn Fn(&Pattern) -> Vec<u8> + Send;
 
 /// What a source tells.
 #[derive(Debug)]
