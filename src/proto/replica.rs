@@ -633,6 +633,9 @@ impl Replica {
         if !self.store.root_is_true() {
             return Err("the root is not that of what is stored".to_owned());
         }
+        if !self.sync.is_hopeful() {
+            return Err("something is missing that nobody is asked for".to_owned());
+        }
         let limits = &self.config.limits;
         let bounded = |what: &str, number: usize, limit: usize| {
             if number <= limit {

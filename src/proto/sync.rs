@@ -496,6 +496,8 @@ impl Sync {
             }) = here
             {
                 self.staged_entries -= entries;
+                // Its tellers may have gone meanwhile.
+                self.drop_hopeless();
                 return Some(Built {
                     origin,
                     whole,
@@ -678,6 +680,14 @@ impl Sync {
     pub(super) fn greatest_skew_ms(&self) -> u64 {
         let skews = self.peers.values().filter_map(|peer| peer.skew_ms);
         skews.map(i64::unsigned_abs).max().unwrap_or_default()
+    }
+
+    /// Whether everything that is missing has somebody to ask, or is here: an invariant, for tests and the simulator.
+    pub(super) fn is_hopeful(&self) -> bool {
+        let here = |gap: &Gap| gap.staged.as_ref().is_some_and(Staged::is_here);
+        self.gaps
+            .values()
+            .all(|gap| !gap.tellers.is_empty() || here(gap))
     }
 
     /// How many deltas in parts are half done, for tests and metrics.
