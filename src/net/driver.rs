@@ -188,9 +188,9 @@ impl Driver {
 
     /// Does everything the replica wants done.
     fn carry_out(&mut self) {
-        let (outputs, due) = self.shared.with_turns(|replica, _| {
+        let (outputs, due, behind) = self.shared.with_turns(|replica, _| {
             let outputs: Vec<Output> = std::iter::from_fn(|| replica.poll_output()).collect();
-            (outputs, replica.poll_timeout())
+            (outputs, replica.poll_timeout(), replica.has_work())
         });
         self.replica_due = due;
         for output in outputs {
@@ -205,19 +205,17 @@ impl Driver {
                 Output::Report(report) => log(&report),
             }
         }
-        self.work();
+        self.work(behind);
     }
 
-    /// Does a turn of what may wait, when it is due.
-    fn work(&mut self) {
-        if self
-            .turn_due
-            .is_some_and(|due| self.shared.now().mono < due)
-        {
+    /// Does a turn of what may wait, if there is any and it is due.
+    fn work(&mut self, behind: bool) {
+        let pausing = |due| self.shared.now().mono < due;
+        if self.turn_due.is_some_and(pausing) {
             return;
         }
         let some = |replica: &mut Replica| replica.work_some(KEYS_AT_ONCE);
-        let mut more = self.shared.with_turns(|replica, _| replica.has_work());
+        let mut more = behind;
         for _ in 0..KEYS_PER_TURN / KEYS_AT_ONCE {
             more = more && self.shared.with_turns(|replica, _| some(replica));
         }
