@@ -18,7 +18,7 @@ use asterisk::Pbx;
 use presence_mesh::DeviceState::InUse;
 use process::{Node, PATIENCE, PROGRAM, World, program_at};
 use tempfile::TempDir;
-use tools::{has, succeed};
+use tools::{has, succeed, write_targets};
 
 /// A Debian of its own, as far as dpkg and systemd look at it.
 struct Root(TempDir);
@@ -43,18 +43,7 @@ impl Root {
         for file in ["status", "available"] {
             fs::write(root.path("var/lib/dpkg").join(file), "").expect("a writable folder");
         }
-        for target in [
-            "sysinit",
-            "basic",
-            "shutdown",
-            "network-online",
-            "multi-user",
-        ] {
-            let file = root
-                .path("usr/lib/systemd/system")
-                .join(format!("{target}.target"));
-            fs::write(file, "[Unit]\nDescription=one\n").expect("a writable folder");
-        }
+        write_targets(&root.path("usr/lib/systemd/system"));
         root
     }
 

@@ -9,9 +9,8 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::Value;
-use support::process::{Node, PATIENCE, World, request, request_in_full, wait_for};
+use support::process::{Node, PATIENCE, World, allow_files, request, request_in_full, wait_for};
 
 const DEVICE: &str = "/api/v1/devices/PJSIP%2F100";
 /// What a node may grow by, whoever asks for what: so much is held of all connections together that there may be,
@@ -69,23 +68,6 @@ fn status(what: &str, answer: &str) -> u16 {
     code
 }
 
-/// Resident memory, in KiB.
-fn rss(node: &Node) -> u64 {
-    let status = format!("/proc/{}/status", node.process().as_raw_nonzero());
-    let status = std::fs::read_to_string(status).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let digits = line.and_then(|line| line.trim().split(' ').next());
-    digits
-        .and_then(|digits| digits.parse().ok())
-        .expect("a number")
-}
-
-fn allow_files() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).expect("our own limit");
-}
-
 /// What is not to be changed by anything here, and what it costs at most.
 struct Untouched {
     digest: String,
@@ -99,14 +81,14 @@ impl Untouched {
         Self {
             digest: node.digest(),
             devices: Self::devices(node),
-            rss: rss(node),
+            rss: node.resident_kib(),
         }
     }
 
     fn end(self, node: &Node) {
         assert_eq!(node.digest(), self.digest, "something was changed");
         assert_eq!(Self::devices(node), self.devices);
-        let grown = rss(node).saturating_sub(self.rss);
+        let grown = node.resident_kib().saturating_sub(self.rss);
         println!("{grown} KiB more memory");
         assert!(grown < RSS_KIB, "{grown} KiB");
     }

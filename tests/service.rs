@@ -18,7 +18,7 @@ use serde_json::Value;
 use support::process::{
     Node, PATIENCE, PROGRAM, World, program, run, text, wait_for, write_secret,
 };
-use support::tools::{has, missing, said, succeed};
+use support::tools::{has, missing, said, succeed, write_targets};
 use tempfile::TempDir;
 
 /// A socket as systemd gives a service.
@@ -373,16 +373,7 @@ fn the_unit_is_sound_and_lets_the_service_do_little() {
     fs::copy(PROGRAM, root.path().join("usr/bin/presence-mesh")).expect("it is built");
     let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/presence-mesh.service");
     let unit = fs::read_to_string(unit).expect("it is here");
-    for target in [
-        "sysinit",
-        "basic",
-        "shutdown",
-        "network-online",
-        "multi-user",
-    ] {
-        let text = "[Unit]\nDescription=one\n";
-        fs::write(units.join(format!("{target}.target")), text).expect("a writable folder");
-    }
+    write_targets(&units);
     let verify = |unit: &str| {
         fs::write(units.join("presence-mesh.service"), unit).expect("a writable folder");
         let mut verify = Command::new("systemd-analyze");

@@ -15,9 +15,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use presence_mesh::{DeviceState, Identity, Links, Mesh, MeshKey, Watch, Watcher};
-use rustix::process::{Resource, getrlimit, nice, setrlimit};
+use rustix::process::nice;
 use serde_json::{Value, json};
-use support::process::{Node, PATIENCE, World, wait_for};
+use support::process::{Node, PATIENCE, World, allow_files, wait_for};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Clients that read as quickly as they can, that check what they read, and that do not read at all.
@@ -226,23 +226,6 @@ fn follow(http: SocketAddr, path: &str) -> TcpStream {
     socket
 }
 
-/// Resident memory, in KiB.
-fn rss(node: &Node) -> u64 {
-    let status = format!("/proc/{}/status", node.process().as_raw_nonzero());
-    let status = std::fs::read_to_string(status).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let digits = line.and_then(|line| line.trim().split(' ').next());
-    digits
-        .and_then(|digits| digits.parse().ok())
-        .expect("a number")
-}
-
-fn allow_files() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).expect("our own limit");
-}
-
 /// What one test does would be measured by the other.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
@@ -278,7 +261,7 @@ fn a_thousand_clients_slow_no_lamp() {
     let (mut ratios, mut rounds) = (Vec::new(), 0);
     while rounds < 5 && ratios.iter().all(|ratio| *ratio > 2.0) {
         let before_all = measured();
-        let before = rss(&node);
+        let before = node.resident_kib();
         let quick = Quick::connect(node.http);
         let open = |_| follow(node.http, "/api/v1/stream");
         let careful: Vec<TcpStream> = (0..CAREFUL).map(open).collect();
@@ -289,7 +272,7 @@ fn a_thousand_clients_slow_no_lamp() {
             .collect();
 
         let with = measured();
-        let grown = rss(&node).saturating_sub(before);
+        let grown = node.resident_kib().saturating_sub(before);
         let clients = (QUICK + CAREFUL + STANDING) as u64;
         assert!(
             grown < RSS_KIB + RSS_KIB_EACH * clients,
@@ -365,7 +348,7 @@ fn who_does_not_read_costs_no_more_than_the_log_and_is_resynchronised() {
     };
     // What the changes take by themselves.
     write(0..CHANGES);
-    let before = rss(&node);
+    let before = node.resident_kib();
     let standing: Vec<TcpStream> = (0..CLIENTS).map(|_| follow(node.http, path)).collect();
     let watching = thread::spawn({
         let mut socket = follow(node.http, path);
@@ -376,7 +359,7 @@ fn who_does_not_read_costs_no_more_than_the_log_and_is_resynchronised() {
     bulky.set(MARKER, String::new()).expect("a write");
     let (expected, _) = watching.join().expect("it reads");
     assert_eq!(expected.len(), 51);
-    let grown = rss(&node).saturating_sub(before);
+    let grown = node.resident_kib().saturating_sub(before);
     println!("{grown} KiB for {CLIENTS} clients that did not read {CHANGES} changes of 9 KB");
     assert!(
         grown < 40 * 1024 + 2 * RSS_KIB_EACH * CLIENTS,

@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -178,6 +179,17 @@ impl Node {
 
     pub fn process(&self) -> rustix::process::Pid {
         rustix::process::Pid::from_child(&self.child)
+    }
+
+    /// Its resident memory.
+    pub fn resident_kib(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.process().as_raw_nonzero());
+        let status = fs::read_to_string(status).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let digits = line.and_then(|line| line.trim().split(' ').next());
+        digits
+            .and_then(|digits| digits.parse().ok())
+            .expect("a number")
     }
 
     /// As a power cut would.
@@ -391,6 +403,13 @@ pub fn request_in_full(
         head.to_owned(),
         body.to_owned(),
     )
+}
+
+/// Lets this test open as many files as it may: each connection is one.
+pub fn allow_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).expect("our own limit");
 }
 
 /// What `look` finds, as soon as it finds something.

@@ -38,6 +38,16 @@ pub struct StreamEvent {
     pub data: String,
 }
 
+#[cfg(test)]
+impl StreamEvent {
+    pub fn of(name: &str, data: &str) -> Self {
+        Self {
+            name: name.into(),
+            data: data.into(),
+        }
+    }
+}
+
 impl Connection {
     pub fn new(address: &str) -> Self {
         Self::with_patience(address, SILENCE_TIMEOUT)

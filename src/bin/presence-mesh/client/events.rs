@@ -92,17 +92,10 @@ fn words(event: &EventObject) -> String {
 mod tests {
     use super::*;
 
-    fn event(name: &str, data: &str) -> StreamEvent {
-        StreamEvent {
-            name: name.into(),
-            data: data.into(),
-        }
-    }
-
     #[test]
     fn an_event_is_one_line() {
         let data = r#"{"kind":"call.parked","node":"berlin","replica":"r","seq":7,"at":"t","fields":{"caller":"a\u001b[2Jb","slot":701,"urgent":null}}"#;
-        let parked = event("event", data);
+        let parked = StreamEvent::of("event", data);
         assert_eq!(line(&parked, true).unwrap().as_deref(), Some(data));
         assert_eq!(
             line(&parked, false).unwrap().as_deref(),
@@ -110,7 +103,7 @@ mod tests {
         );
         let lost =
             r#"{"reason":"lost","missed":3,"node":"berlin","replica":"r","first":3,"last":5}"#;
-        let gap = event("gap", lost);
+        let gap = StreamEvent::of("gap", lost);
         assert_eq!(
             line(&gap, true).unwrap(),
             Some(format!("{{\"gap\":{lost}}}"))
@@ -119,6 +112,6 @@ mod tests {
             line(&gap, false).unwrap().as_deref(),
             Some("gap: 3 events of berlin were missed")
         );
-        assert_eq!(line(&event("other", "{}"), false).unwrap(), None);
+        assert_eq!(line(&StreamEvent::of("other", "{}"), false).unwrap(), None);
     }
 }

@@ -155,13 +155,6 @@ fn same<V: PartialEq>(a: &Object<V>, b: &Object<V>) -> bool {
 mod tests {
     use super::*;
 
-    fn event(name: &str, data: &str) -> StreamEvent {
-        StreamEvent {
-            name: name.into(),
-            data: data.into(),
-        }
-    }
-
     fn object(key: &str, state: &str) -> String {
         format!(
             r#"{{"key":"{key}","state":"{state}","freshness":"live","age_ms":0,"changed_at":"t","contributions":[]}}"#
@@ -185,7 +178,8 @@ mod tests {
                 })
                 .collect()
         };
-        let snapshot = |objects: &[String]| event("snapshot", &format!("[{}]", objects.join(",")));
+        let snapshot =
+            |objects: &[String]| StreamEvent::of("snapshot", &format!("[{}]", objects.join(",")));
         let first = snapshot(&[
             object("a", "INUSE"),
             object("b", "INUSE"),
@@ -195,7 +189,7 @@ mod tests {
             keys(&first),
             ["snapshot a true", "snapshot b true", "snapshot c true"]
         );
-        assert_eq!(keys(&event("resync", "{}")), [""; 0]);
+        assert_eq!(keys(&StreamEvent::of("resync", "{}")), [""; 0]);
         let again = snapshot(&[
             object("a", "INUSE"),
             object("b", "BUSY"),
@@ -209,7 +203,10 @@ mod tests {
             r#"{{"space":"device","key":"a","old":{},"new":null}}"#,
             object("a", "INUSE")
         );
-        assert_eq!(keys(&event("change", &change)), ["change a false"]);
+        assert_eq!(
+            keys(&StreamEvent::of("change", &change)),
+            ["change a false"]
+        );
         assert_eq!(keys(&again), ["change a true"]);
     }
 }

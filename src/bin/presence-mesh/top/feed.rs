@@ -233,13 +233,6 @@ mod tests {
 
     use super::*;
 
-    fn event(name: &str, data: &str) -> StreamEvent {
-        StreamEvent {
-            name: name.into(),
-            data: data.into(),
-        }
-    }
-
     #[test]
     fn of_all_figures_those_on_propagation_are_read() {
         let text = "presence_mesh_peers{standing=\"alive\"} 4\n\
@@ -253,22 +246,22 @@ mod tests {
     fn the_stream_of_the_pages_is_understood() {
         let lamp = r#"{"key":"PJSIP/1","state":"BUSY","freshness":"live","age_ms":0,"changed_at":"t","contributions":[]}"#;
         let all = format!(r#"{{"space":"device","all":[{lamp}]}}"#);
-        let told = read(&event("snapshot", &all)).unwrap();
+        let told = read(&StreamEvent::of("snapshot", &all)).unwrap();
         assert!(
             matches!(told, Some(Told::All(Space::Device, all)) if all[0].value == Item::Device(DeviceState::Busy))
         );
         let change = format!(r#"{{"space":"device","key":"PJSIP/1","new":{lamp}}}"#);
-        let told = read(&event("change", &change)).unwrap();
+        let told = read(&StreamEvent::of("change", &change)).unwrap();
         assert!(
             matches!(told, Some(Told::Change(Space::Device, key, Some(_))) if key == "PJSIP/1")
         );
         let gone = r#"{"space":"mailbox","key":"1@default","new":null}"#;
-        let told = read(&event("change", gone)).unwrap();
+        let told = read(&StreamEvent::of("change", gone)).unwrap();
         assert!(matches!(told, Some(Told::Change(Space::Mailbox, _, None))));
         // What later versions tell is no reason to lose the node.
         let later = r#"{"space":"colours","all":[]}"#;
-        assert!(read(&event("snapshot", later)).unwrap().is_none());
-        assert!(read(&event("tune", "{}")).unwrap().is_none());
-        assert!(read(&event("beat", "{}")).is_err());
+        assert!(read(&StreamEvent::of("snapshot", later)).unwrap().is_none());
+        assert!(read(&StreamEvent::of("tune", "{}")).unwrap().is_none());
+        assert!(read(&StreamEvent::of("beat", "{}")).is_err());
     }
 }
