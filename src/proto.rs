@@ -64,6 +64,7 @@ mod member;
 mod replica;
 mod saved;
 mod shown;
+mod staged;
 mod statistics;
 mod store;
 mod sync;

@@ -10,10 +10,11 @@ use smallvec::SmallVec;
 use super::config::Limits;
 use super::events::Events;
 use super::io::RequestId;
+use super::staged::{Built, Staged};
 use super::statistics::SpaceCounts;
 use super::store::Store;
 use crate::crdt::{Delta, Entry, Head, Whole};
-use crate::model::{Incarnation, Key, ReplicaId};
+use crate::model::{Key, ReplicaId};
 use crate::wire::{Digest, MAX_HEADS_PER_MESSAGE, Part, Request, Resume, Want};
 
 /// Wants in one pull. More would only make the answer longer than one message.
@@ -97,63 +98,6 @@ struct Gap {
     tellers: SmallVec<[ReplicaId; MAX_TELLERS]>,
     asked: Option<(ReplicaId, i64)>,
     staged: Option<Staged>,
-}
-
-/// The parts of a delta that have arrived so far.
-#[derive(Debug)]
-struct Staged {
-    from: ReplicaId,
-    incarnation: Incarnation,
-    base: u64,
-    reset: Option<u64>,
-    cursor: u64,
-    /// As they came, less what is in `whole` already.
-    pages: VecDeque<std::vec::IntoIter<(Key, Entry)>>,
-    /// Where the entries go, some at a time, if they are to take the place of the map.
-    whole: Option<Whole>,
-    /// Of all entries that came.
-    spaces: SpaceCounts,
-    entries: usize,
-    /// Where the delta ends; once it is known, nothing more comes.
-    upto: Option<u64>,
-}
-
-impl Staged {
-    /// Whether nothing more comes.
-    fn is_here(&self) -> bool {
-        self.upto.is_some()
-    }
-
-    /// Puts entries where they go while the budget lasts. Says whether all that came are there.
-    fn put_in(&mut self, budget: &mut usize, look: &mut impl FnMut(&Entry)) -> bool {
-        let Some(whole) = &mut self.whole else {
-            return true;
-        };
-        while let Some(page) = self.pages.front_mut() {
-            for (key, entry) in page.by_ref().take(*budget) {
-                *budget -= 1;
-                look(&entry);
-                self.spaces.add(key.space());
-                whole.add(key, entry);
-            }
-            if !page.as_slice().is_empty() {
-                return false;
-            }
-            self.pages.pop_front();
-        }
-        true
-    }
-}
-
-/// A map that is here as a whole.
-#[derive(Debug)]
-pub(super) struct Built {
-    pub(super) origin: ReplicaId,
-    pub(super) whole: Whole,
-    pub(super) upto: u64,
-    pub(super) is_reset: bool,
-    pub(super) entries: usize,
-    pub(super) spaces: SpaceCounts,
 }
 
 /// What became of a part.

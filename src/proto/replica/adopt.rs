@@ -1,7 +1,7 @@
 //! Whole maps of others: built while they come, known at once.
 
 use super::super::io::Report;
-use super::super::sync::Built;
+use super::super::staged::Built;
 use super::super::view::mono_ms;
 use super::{Replica, ms};
 

@@ -5,6 +5,8 @@
 //! and whoever reads so slowly that its place was dropped is told to resynchronise and gets all there is, in bytes
 //! that are shared too. No reader slows another, nor the node.
 
+mod log;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -18,9 +20,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Problem, room};
+use log::{Batch, Dropped, Log};
 
-/// What a log keeps for readers that are behind: the last 7,000 changes of a lamp or so.
-const LOG_BYTES: usize = 4 * 1024 * 1024;
 /// A batch is closed when it is this long; also how much of all there is a reader takes at a time.
 const BATCH_BYTES: usize = 64 * 1024;
 /// How long batches are gathered for each reader that there is: a write costs the system about an eighth of this, so
@@ -377,86 +378,6 @@ impl Teller {
     }
 }
 
-/// The last batches.
-#[derive(Debug, Default)]
-struct Log {
-    batches: VecDeque<Arc<Batch>>,
-    /// The number of the first one that is kept.
-    first: u64,
-    bytes: usize,
-}
-
-/// A batch that is not kept any more.
-struct Dropped;
-
-impl Log {
-    /// The number of the batch that comes next.
-    fn head(&self) -> u64 {
-        self.first + self.batches.len() as u64
-    }
-
-    fn get(&self, number: u64) -> Result<Option<Arc<Batch>>, Dropped> {
-        let at = number.checked_sub(self.first).ok_or(Dropped)?;
-        let at = usize::try_from(at).unwrap_or(usize::MAX);
-        Ok(self.batches.get(at).cloned())
-    }
-
-    fn push(&mut self, batch: Batch) {
-        self.bytes += batch.bytes.len();
-        self.batches.push_back(Arc::new(batch));
-        while self.bytes > LOG_BYTES
-            && let Some(oldest) = self.batches.pop_front()
-        {
-            self.bytes -= oldest.bytes.len();
-            self.first += 1;
-        }
-    }
-
-    /// From now on everybody is behind.
-    fn forget(&mut self) {
-        self.first = self.head() + 1;
-        self.batches.clear();
-        self.bytes = 0;
-    }
-}
-
-/// Events that are sent together.
-#[derive(Debug)]
-struct Batch {
-    bytes: Bytes,
-    /// What each event is about, and where it ends.
-    parts: Vec<(Option<About>, usize)>,
-}
-
-impl Batch {
-    /// Leaves both empty.
-    fn of(bytes: &mut Vec<u8>, parts: &mut Vec<(Option<About>, usize)>) -> Self {
-        Self {
-            bytes: std::mem::take(bytes).into(),
-            parts: std::mem::take(parts),
-        }
-    }
-
-    /// Those events that are wanted.
-    fn wanted(&self, pattern: &Pattern) -> Bytes {
-        let wanted = |about: &Option<About>| {
-            let name = about.as_ref().map(|(name, _)| name);
-            name.is_none_or(|name| pattern.matches(name))
-        };
-        if self.parts.iter().all(|(about, _)| wanted(about)) {
-            return self.bytes.clone();
-        }
-        let (mut start, mut found) = (0, Vec::new());
-        for (about, end) in &self.parts {
-            if wanted(about) {
-                found.extend(&self.bytes[start..*end]);
-            }
-            start = *end;
-        }
-        found.into()
-    }
-}
-
 fn lock(log: &Mutex<Log>) -> std::sync::MutexGuard<'_, Log> {
     log.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -469,6 +390,7 @@ fn unavailable(detail: &str) -> Problem {
 mod tests {
     use tokio::sync::mpsc::UnboundedSender;
 
+    use super::log::LOG_BYTES;
     use super::*;
 
     /// What a test tells, and the state that `all` shows: the text that was put there last.
