@@ -52,6 +52,7 @@
 //! decides whom to ask for what.
 
 mod backlog;
+mod building;
 mod config;
 mod counters;
 mod error;
@@ -73,6 +74,7 @@ mod unsaved;
 mod view;
 mod watches;
 
+pub use building::Building;
 pub use config::{Config, ConfigError, Limits, Merge, Preset, Timing, UnknownWord};
 pub use counters::Counters;
 pub use error::{FollowError, PublishError, WriteError};

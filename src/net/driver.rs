@@ -214,10 +214,21 @@ impl Driver {
         if self.turn_due.is_some_and(pausing) {
             return;
         }
-        let some = |replica: &mut Replica| replica.work_some(KEYS_AT_ONCE);
-        let mut more = behind;
-        for _ in 0..KEYS_PER_TURN / KEYS_AT_ONCE {
-            more = more && self.shared.with_turns(|replica, _| some(replica));
+        let (mut left, mut more) = (KEYS_PER_TURN, behind);
+        while more && left > 0 {
+            let lent = self.shared.with_turns(|replica, _| replica.lend());
+            let Some(mut building) = lent else { break };
+            left -= building.build(left);
+            more = self.shared.with_turns(|replica, _| {
+                replica.take_back(building);
+                replica.has_work()
+            });
+        }
+        while more && left > 0 {
+            left = left.saturating_sub(KEYS_AT_ONCE);
+            more = self
+                .shared
+                .with_turns(|replica, _| replica.work_some(KEYS_AT_ONCE));
         }
         self.turn_due = more.then(|| self.shared.now().mono + TURN_PAUSE);
     }

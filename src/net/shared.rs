@@ -67,8 +67,8 @@ pub(crate) const COMMAND_QUEUE: usize = 16;
 const SPIN: Duration = Duration::from_micros(100);
 /// Attempts between two looks at the time.
 const SPINS_PER_LOOK: usize = 32;
-/// How often the driver looks whether somebody still spins before it takes its turn: tens of microseconds.
-const YIELD_SPINS: usize = 1_024;
+/// How often the driver gives up the processor to whoever waits before it takes its turn.
+const YIELDS: usize = 16;
 
 impl Shared {
     pub(crate) fn new(replica: Replica, clock: Clock) -> (Arc<Self>, mpsc::Receiver<Command>) {
@@ -104,9 +104,9 @@ impl Shared {
     /// Like [`Shared::with`], for the driver, which locks the replica again and again: whoever waits for it
     /// meanwhile has it first.
     pub(super) fn with_turns<R>(&self, work: impl FnOnce(&mut Replica, Now) -> R) -> R {
-        let mut spins = 0..YIELD_SPINS;
-        while self.spinning.load(Ordering::Relaxed) > 0 && spins.next().is_some() {
-            std::hint::spin_loop();
+        let mut yields = 0..YIELDS;
+        while self.spinning.load(Ordering::Relaxed) > 0 && yields.next().is_some() {
+            std::thread::yield_now();
         }
         let replica = self.replica.lock();
         self.with_locked(replica, work, |replica| MutexGuard::unlock_fair(replica))
@@ -125,7 +125,7 @@ impl Shared {
             });
             match tried {
                 Some(replica) => break replica,
-                None if Instant::now() < end => {}
+                None if Instant::now() < end => std::thread::yield_now(),
                 None => break self.replica.lock(),
             }
         };

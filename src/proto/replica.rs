@@ -167,9 +167,11 @@ impl Replica {
     /// Says whether more is known now.
     fn work(&mut self, keys: usize) -> bool {
         let (mut left, mut more) = (keys, false);
-        while let Some(built) = self.build(&mut left) {
-            self.adopt(built);
-            more = true;
+        while left > 0
+            && let Some(mut building) = self.lend()
+        {
+            left -= building.build(left);
+            more |= self.accept_back(building);
         }
         self.show_some(left);
         more

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 
+use super::building::Building;
 use super::statistics::SpaceCounts;
-use crate::crdt::{Entry, Whole};
+use crate::crdt::{Delta, Entry, Whole};
 use crate::model::{Incarnation, Key, ReplicaId};
+use crate::wire::Part;
 
 /// The parts of a delta that have arrived so far.
 #[derive(Debug)]
@@ -14,42 +16,16 @@ pub(super) struct Staged {
     pub(super) base: u64,
     pub(super) reset: Option<u64>,
     pub(super) cursor: u64,
-    /// As they came, less what is in `whole` already.
-    pub(super) pages: VecDeque<std::vec::IntoIter<(Key, Entry)>>,
-    /// Where the entries go, some at a time, if they are to take the place of the map.
-    pub(super) whole: Option<Whole>,
-    /// Of all entries that came.
-    pub(super) spaces: SpaceCounts,
+    /// Tells this transfer from all others.
+    number: u64,
+    /// As they came, less what has gone into the map that is being built.
+    pages: VecDeque<std::vec::IntoIter<(Key, Entry)>>,
+    /// If the entries are to take the place of the map, and it is not lent.
+    building: Option<Building>,
+    /// That came.
     pub(super) entries: usize,
     /// Where the delta ends; once it is known, nothing more comes.
     pub(super) upto: Option<u64>,
-}
-
-impl Staged {
-    /// Whether nothing more comes.
-    pub(super) fn is_here(&self) -> bool {
-        self.upto.is_some()
-    }
-
-    /// Puts entries where they go while the budget lasts. Says whether all that came are there.
-    pub(super) fn put_in(&mut self, budget: &mut usize, look: &mut impl FnMut(&Entry)) -> bool {
-        let Some(whole) = &mut self.whole else {
-            return true;
-        };
-        while let Some(page) = self.pages.front_mut() {
-            for (key, entry) in page.by_ref().take(*budget) {
-                *budget -= 1;
-                look(&entry);
-                self.spaces.add(key.space());
-                whole.add(key, entry);
-            }
-            if !page.as_slice().is_empty() {
-                return false;
-            }
-            self.pages.pop_front();
-        }
-        true
-    }
 }
 
 /// A map that is here as a whole.
@@ -61,4 +37,104 @@ pub(super) struct Built {
     pub(super) is_reset: bool,
     pub(super) entries: usize,
     pub(super) spaces: SpaceCounts,
+}
+
+impl Staged {
+    /// The transfer that `part` is the first of.
+    pub(super) fn begin(from: ReplicaId, part: &Part, number: u64) -> Self {
+        let header = part.header.header();
+        let (origin, incarnation) = (header.replica, header.incarnation);
+        let build = || Building::new(origin, number, Whole::new(incarnation, part.reset));
+        Self {
+            from,
+            incarnation,
+            base: part.base,
+            reset: part.reset,
+            cursor: part.base,
+            number,
+            pages: VecDeque::new(),
+            building: (part.base == 0).then(build),
+            entries: 0,
+            upto: None,
+        }
+    }
+
+    /// Whether the entries are to take the place of the map.
+    pub(super) fn is_whole(&self) -> bool {
+        self.base == 0
+    }
+
+    /// Whether `part`, sent by `from`, is the next one.
+    pub(super) fn is_continued_by(&self, from: ReplicaId, part: &Part) -> bool {
+        self.from == from
+            && self.incarnation == part.header.header().incarnation
+            && (self.base, self.reset, self.cursor) == (part.base, part.reset, part.after)
+    }
+
+    /// Takes in the next part, unless its entries do not come in ascending seq after those that are here.
+    pub(super) fn add(&mut self, part: Part) -> bool {
+        let mut last = self.cursor;
+        let ascends = |(_, entry): &(Key, Entry)| std::mem::replace(&mut last, entry.seq()) < last;
+        if !part.entries.iter().all(ascends) {
+            return false;
+        }
+        self.cursor = last;
+        self.upto = part.upto;
+        self.entries += part.entries.len();
+        self.pages.push_back(part.entries.into_iter());
+        true
+    }
+
+    /// Whether nothing more comes.
+    pub(super) fn is_here(&self) -> bool {
+        self.upto.is_some()
+    }
+
+    /// The map that is being built, with all that has arrived; `None` where there is none, or it is lent.
+    pub(super) fn lend(&mut self) -> Option<Building> {
+        let mut building = self.building.take()?;
+        building.pages.append(&mut self.pages);
+        Some(building)
+    }
+
+    /// Takes back what was lent, unless that is of another transfer. Says whether nothing that has arrived is
+    /// outside of the map.
+    pub(super) fn take_back(&mut self, building: Building) -> bool {
+        if building.number != self.number {
+            return false;
+        }
+        let done = building.pages.is_empty() && self.pages.is_empty();
+        self.building = Some(building);
+        done
+    }
+
+    /// Whether there is something to put into a map that is not lent.
+    pub(super) fn has_arrived(&self) -> bool {
+        let waits = |building: &Building| !building.pages.is_empty() || !self.pages.is_empty();
+        self.building.as_ref().is_some_and(waits)
+    }
+
+    /// All of it, where it does not take the place of the map, once it is here.
+    pub(super) fn into_delta(self, upto: u64) -> Delta {
+        Delta {
+            incarnation: self.incarnation,
+            base: self.base,
+            upto,
+            reset: self.reset,
+            entries: self.pages.into_iter().flatten().collect(),
+        }
+    }
+
+    /// The map, once it is here as a whole.
+    pub(super) fn into_built(self) -> Option<Built> {
+        let building = self.building?;
+        Some(Built {
+            origin: building.origin,
+            whole: building.whole,
+            upto: self.upto?,
+            is_reset: self.reset.is_some(),
+            entries: self.entries,
+            spaces: building.spaces,
+        })
+    }
 }

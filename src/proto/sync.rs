@@ -3,18 +3,18 @@
 //! Decides nothing about data. Knows the peers that can be asked, what is missing and who has it, what is
 //! being transferred in parts, and which question is out to whom: at most one to each peer.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::SmallVec;
 
+use super::building::Building;
 use super::config::Limits;
 use super::events::Events;
 use super::io::RequestId;
 use super::staged::{Built, Staged};
-use super::statistics::SpaceCounts;
 use super::store::Store;
-use crate::crdt::{Delta, Entry, Head, Whole};
-use crate::model::{Key, ReplicaId};
+use crate::crdt::{Delta, Head};
+use crate::model::ReplicaId;
 use crate::wire::{Digest, MAX_HEADS_PER_MESSAGE, Part, Request, Resume, Want};
 
 /// Wants in one pull. More would only make the answer longer than one message.
@@ -38,8 +38,10 @@ pub(super) struct Sync {
     events_asked: BTreeSet<ReplicaId>,
     gaps: BTreeMap<ReplicaId, Gap>,
     staged_entries: usize,
+    /// In parts, that were begun.
+    transfers: u64,
     staged_limit: usize,
-    /// Of whom something has come that [`Sync::build`] has not looked at. No more than gaps, and those that were.
+    /// Of whom something has come that has not been lent. No more than gaps, and those that were.
     arrived: BTreeSet<ReplicaId>,
     /// Gaps at once: one for each origin there may be. What is beyond waits for the next round.
     gap_limit: usize,
@@ -123,6 +125,7 @@ impl Sync {
             events_asked: BTreeSet::new(),
             gaps: BTreeMap::new(),
             staged_entries: 0,
+            transfers: 0,
             staged_limit: limits.staged_entries,
             arrived: BTreeSet::new(),
             gap_limit: limits.origins,
@@ -345,62 +348,33 @@ impl Sync {
             };
         };
         let mut staged = match gap.staged.take() {
-            Some(staged)
-                if staged.from == from
-                    && staged.incarnation == incarnation
-                    && (staged.base, staged.reset, staged.cursor)
-                        == (part.base, part.reset, part.after) =>
-            {
-                staged
-            }
+            Some(staged) if staged.is_continued_by(from, &part) => staged,
             other => {
                 self.staged_entries -= other.map_or(0, |staged| staged.entries);
                 if part.after != part.base {
                     return Progress::Broken;
                 }
-                let (base, reset) = (part.base, part.reset);
-                Staged {
-                    from,
-                    incarnation,
-                    base,
-                    reset,
-                    cursor: part.base,
-                    pages: VecDeque::new(),
-                    whole: (base == 0).then(|| Whole::new(incarnation, reset)),
-                    spaces: SpaceCounts::default(),
-                    entries: 0,
-                    upto: None,
-                }
+                self.transfers += 1;
+                Staged::begin(from, &part, self.transfers)
             }
         };
-        if self.staged_entries + part.entries.len() > self.staged_limit {
-            self.staged_entries -= staged.entries;
+        let (before, more, upto) = (staged.entries, part.entries.len(), part.upto);
+        if self.staged_entries + more > self.staged_limit {
+            self.staged_entries -= before;
             return Progress::Full;
         }
-        let mut last = staged.cursor;
-        let ascends = |(_, entry): &(Key, Entry)| std::mem::replace(&mut last, entry.seq()) < last;
-        if !part.entries.iter().all(ascends) {
-            self.staged_entries -= staged.entries;
+        if !staged.add(part) {
+            self.staged_entries -= before;
             return Progress::Broken;
         }
-        staged.cursor = last;
-        staged.upto = part.upto;
-        staged.entries += part.entries.len();
-        self.staged_entries += part.entries.len();
-        staged.pages.push_back(part.entries.into_iter());
-        match part.upto {
-            Some(upto) if staged.whole.is_none() => {
+        self.staged_entries += more;
+        match upto {
+            Some(upto) if !staged.is_whole() => {
                 self.staged_entries -= staged.entries;
-                Progress::Complete(Delta {
-                    incarnation,
-                    base: staged.base,
-                    upto,
-                    reset: staged.reset,
-                    entries: staged.pages.into_iter().flatten().collect(),
-                })
+                Progress::Complete(staged.into_delta(upto))
             }
             _ => {
-                if staged.whole.is_some() {
+                if staged.is_whole() {
                     self.arrived.insert(origin);
                 }
                 gap.staged = Some(staged);
@@ -409,50 +383,38 @@ impl Sync {
         }
     }
 
-    /// Whether [`Sync::build`] has something to do.
+    /// Whether [`Sync::lend`] has something to hand out.
     pub(super) fn has_arrived(&self) -> bool {
         !self.arrived.is_empty()
     }
 
-    /// Puts at most `budget` entries that have arrived into the maps they belong to, after a look at each, and takes
-    /// their number off. Stops at the first map that is whole.
-    pub(super) fn build(
-        &mut self,
-        budget: &mut usize,
-        mut look: impl FnMut(&Entry),
-    ) -> Option<Built> {
-        while let Some(origin) = self.arrived.first().copied() {
-            let mut staged = self.gaps.get_mut(&origin).map(|gap| &mut gap.staged);
-            if let Some(Some(staged)) = &mut staged
-                && !staged.put_in(budget, &mut look)
-            {
-                return None;
-            }
-            self.arrived.pop_first();
-            let here = staged.and_then(|staged| staged.take_if(|staged| staged.is_here()));
-            if let Some(Staged {
-                whole: Some(whole),
-                upto: Some(upto),
-                reset,
-                entries,
-                spaces,
-                ..
-            }) = here
-            {
-                self.staged_entries -= entries;
-                // Its tellers may have gone meanwhile.
-                self.drop_hopeless();
-                return Some(Built {
-                    origin,
-                    whole,
-                    upto,
-                    is_reset: reset.is_some(),
-                    entries,
-                    spaces,
-                });
+    /// Hands out a map for which something has arrived.
+    pub(super) fn lend(&mut self) -> Option<Building> {
+        while let Some(origin) = self.arrived.pop_first() {
+            let gap = self.gaps.get_mut(&origin);
+            let staged = gap.and_then(|gap| gap.staged.as_mut());
+            if let Some(building) = staged.and_then(Staged::lend) {
+                return Some(building);
             }
         }
         None
+    }
+
+    /// Takes back what was lent, unless its transfer was given up meanwhile. Returns the map when it is whole.
+    pub(super) fn take_back(&mut self, building: Building) -> Option<Built> {
+        let origin = building.origin;
+        let gap = self.gaps.get_mut(&origin)?;
+        let staged = gap.staged.as_mut()?;
+        let done = staged.take_back(building);
+        if staged.has_arrived() {
+            self.arrived.insert(origin);
+        }
+        let whole = gap.staged.take_if(|staged| done && staged.is_here())?;
+        self.arrived.remove(&origin);
+        self.staged_entries -= whole.entries;
+        // Its tellers may have gone meanwhile.
+        self.drop_hopeless();
+        whole.into_built()
     }
 
     /// The next question, if a peer is free for one.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use presence_mesh::crdt::Hlc;
 use presence_mesh::model::{Incarnation, Key, Pattern, ReplicaId, Source, SpaceId, Value};
-use presence_mesh::proto::{Config, Input, Now, Output, Replica, Report, Write};
+use presence_mesh::proto::{Building, Config, Input, Now, Output, Replica, Report, Write};
 use presence_mesh::wire::{Frame, MeshId, Request, Response};
 use presence_mesh::{
     DeviceState, Freshness, Identity, Limits, Merge, MeshKey, MessageCounts, Preset, Timing,
@@ -66,6 +66,8 @@ pub struct World {
     pub slice: Option<usize>,
     /// Those that have more to do.
     behind: BTreeSet<usize>,
+    /// A map that is being built while other things happen.
+    lent: BTreeMap<usize, Building>,
     pub frames_sent: u64,
     /// Every state an origin's own map was in, by head: what every copy must equal.
     truth: BTreeMap<(ReplicaId, Incarnation, u64), u128>,
@@ -103,6 +105,7 @@ impl World {
             limits: Limits::default(),
             slice: None,
             behind: BTreeSet::new(),
+            lent: BTreeMap::new(),
             frames_sent: 0,
             truth: BTreeMap::new(),
             seen_heads: BTreeMap::new(),
@@ -168,6 +171,7 @@ impl World {
             self.peer_down(other, node);
         }
         self.queue.retain(|_, (to, _)| *to != node);
+        self.lent.remove(&node);
     }
 
     /// Stops a node as a hypervisor does: its clock goes on, it does nothing, and what is sent to it waits.
@@ -450,12 +454,23 @@ impl World {
     fn work_some(&mut self) {
         let Some(keys) = self.slice else { return };
         for node in std::mem::take(&mut self.behind) {
-            if self.nodes[node].replica.is_some() && self.replica_mut(node).work_some(keys) {
+            let lent = self.lent.remove(&node);
+            if self.nodes[node].replica.is_none() {
+                continue;
+            }
+            let replica = self.replica_mut(node);
+            if let Some(mut building) = lent {
+                building.build(keys);
+                replica.take_back(building);
+            }
+            let lent = replica.lend();
+            if replica.work_some(keys) || lent.is_some() {
                 self.behind.insert(node);
             }
-            if self.nodes[node].replica.is_some() {
-                self.settle_outputs(node);
+            if let Some(lent) = lent {
+                self.lent.insert(node, lent);
             }
+            self.settle_outputs(node);
         }
     }
 

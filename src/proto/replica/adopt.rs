@@ -1,26 +1,43 @@
 //! Whole maps of others: built while they come, known at once.
 
+use super::super::building::Building;
 use super::super::io::Report;
 use super::super::staged::Built;
 use super::super::view::mono_ms;
 use super::{Replica, ms};
 
 impl Replica {
-    /// Takes in at most `budget` entries of whole maps, takes their number off, and stops at the first map that is
-    /// whole.
-    pub(super) fn build(&mut self, budget: &mut usize) -> Option<Built> {
-        if !self.sync.has_arrived() {
-            return None;
+    /// Hands out a whole map of which something has arrived that is not in it: let it be built
+    /// ([`Building::build`]), and give it back soon ([`Replica::take_back`]), whatever happens meanwhile. `None`: none
+    /// waits for that.
+    pub fn lend(&mut self) -> Option<Building> {
+        let mut building = self.sync.lend()?;
+        building.wall_ms = self.now.wall_ms;
+        building.drift_ms = ms(self.config.timing.max_clock_drift).unsigned_abs();
+        Some(building)
+    }
+
+    /// Takes back what was lent; when it is whole, all of it is known in this one step. What was given up meanwhile
+    /// is dropped.
+    pub fn take_back(&mut self, building: Building) {
+        if self.accept_back(building) {
+            self.ask();
         }
-        let drift = u64::try_from(ms(self.config.timing.max_clock_drift)).unwrap_or_default();
-        let (clock, wall_ms) = (&mut self.own.clock, self.now.wall_ms);
-        self.sync.build(budget, |entry| {
-            clock.observe(entry.hlc(), wall_ms, drift);
-        })
+    }
+
+    /// Like [`Replica::take_back`], without asking for what is missing; says whether more is known now.
+    pub(super) fn accept_back(&mut self, building: Building) -> bool {
+        let (last, drift_ms) = (building.stamps.last(), building.drift_ms);
+        self.own.clock.observe(last, self.now.wall_ms, drift_ms);
+        let Some(built) = self.sync.take_back(building) else {
+            return false;
+        };
+        self.adopt(built);
+        true
     }
 
     /// Takes a whole map for what is known of its origin.
-    pub(super) fn adopt(&mut self, built: Built) {
+    fn adopt(&mut self, built: Built) {
         let Some(index) = self.store.find(built.origin) else {
             return;
         };
