@@ -77,7 +77,7 @@ fn frames(replica: &mut Replica) -> Vec<bytes::Bytes> {
     outputs
         .filter_map(|output| {
             if let Output::Publish { frame } = output {
-                Some(frame)
+                Some(frame.sign())
             } else {
                 None
             }

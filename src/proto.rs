@@ -39,7 +39,7 @@
 //! // The world: what is gossiped arrives.
 //! while let Some(output) = one.poll_output() {
 //!     if let Output::Publish { frame } = output {
-//!         let frame = Frame::decode(&frame, &mesh)?;
+//!         let frame = Frame::decode(&frame.sign(), &mesh)?;
 //!         two.handle(Input::Frame { from: one.id(), frame }, start);
 //!     }
 //! }

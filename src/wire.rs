@@ -27,6 +27,7 @@
 //! names. Who sends what when is not known here.
 
 mod codec;
+mod draft;
 mod events;
 mod frame;
 mod header;
@@ -37,6 +38,7 @@ mod sync;
 
 pub use crate::crdt::Resume;
 pub use codec::DecodeError;
+pub use draft::Draft;
 pub use events::{
     BatchedEvent, EventBatch, EventsWanted, KnownEvents, MAX_EVENT_FRAMES, MAX_EVENTS_BODY_BYTES,
     MAX_KNOWN_EVENTS, RememberedFrame,

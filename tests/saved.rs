@@ -166,7 +166,7 @@ fn talk(a: &mut Machine, b: &mut Machine) {
                 let input = match output {
                     Output::Publish { frame } => Input::Frame {
                         from,
-                        frame: Frame::decode(&frame, &mesh()).expect("our own"),
+                        frame: Frame::decode(&frame.sign(), &mesh()).expect("our own"),
                     },
                     Output::Request { id, request, .. } => Input::Request { from, id, request },
                     Output::Respond { id, response, .. } => Input::Response { from, id, response },

@@ -206,7 +206,7 @@ fn a_first_frame_is_shown_but_not_as_live() {
     );
     for output in drain(&mut sender) {
         if let Output::Publish { frame } = output {
-            let frame = Frame::decode(&frame, &mesh()).expect("genuine");
+            let frame = Frame::decode(&frame.sign(), &mesh()).expect("genuine");
             reader.handle(
                 Input::Frame {
                     from: sender.id(),

@@ -376,7 +376,7 @@ fn cloned_machine(seed: u64) -> Option<Caught> {
         let mut reader = replica(reader, mesh, now);
         while let Some(output) = clone.poll_output() {
             if let Output::Publish { frame } = output {
-                let frame = Frame::decode(&frame, &mesh).expect("it is genuine");
+                let frame = Frame::decode(&frame.sign(), &mesh).expect("it is genuine");
                 let from = clone.id();
                 reader.handle(Input::Frame { from, frame }, now);
             }

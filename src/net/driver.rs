@@ -38,8 +38,8 @@ use crate::wire::{self, MeshId};
 const EVENTS_PER_TURN: usize = 32;
 /// Keys taken in or shown in one turn when very many come or change at once: a fraction of a millisecond.
 const KEYS_PER_TURN: usize = 256;
-/// Keys taken in or shown while the replica is locked: shorter than a thread spins for it before it sleeps.
-const KEYS_AT_ONCE: usize = 16;
+/// Keys shown while the replica is locked: microseconds.
+const KEYS_AT_ONCE: usize = 4;
 /// How long the next turn waits after one: most of a processor is left to those who read and write meanwhile.
 const TURN_PAUSE: Duration = Duration::from_millis(1);
 /// How long changes of the mesh's state may gather before they are looked at: a thousand nodes that come at
@@ -195,7 +195,7 @@ impl Driver {
         self.replica_due = due;
         for output in outputs {
             match output {
-                Output::Publish { frame } => self.publish(&frame),
+                Output::Publish { frame } => self.publish(&frame.sign()),
                 Output::Request { to, id, request } => self.ask(to, id, request),
                 Output::Respond { to, id, response } => self.answer(to, id, response),
                 Output::MembersChanged => {

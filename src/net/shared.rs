@@ -63,10 +63,11 @@ pub(crate) type Barrier = Box<dyn Fn() + Send + Sync>;
 /// is full, a handle waits.
 pub(crate) const COMMAND_QUEUE: usize = 16;
 
-/// How long a user's thread spins for the replica before it sleeps: a few of the driver's turns.
-const SPIN: Duration = Duration::from_micros(100);
-/// Attempts between two looks at the time.
-const SPINS_PER_LOOK: usize = 32;
+/// How long a user's thread tries to lock the replica before it sleeps: a thread that sleeps may be woken only when
+/// the one that runs has used up its turn of the processor, which is milliseconds.
+const SPIN: Duration = Duration::from_millis(1);
+/// Attempts before the processor is given up to whoever else wants it.
+const SPINS: usize = 32;
 /// How often the driver gives up the processor to whoever waits before it takes its turn.
 const YIELDS: usize = 16;
 
@@ -119,7 +120,7 @@ impl Shared {
         self.spinning.fetch_add(1, Ordering::Relaxed);
         let end = Instant::now() + SPIN;
         let replica = loop {
-            let tried = (0..SPINS_PER_LOOK).find_map(|_| {
+            let tried = (0..SPINS).find_map(|_| {
                 std::hint::spin_loop();
                 self.replica.try_lock()
             });

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::model::{Incarnation, ReplicaId};
-use crate::wire::{Frame, Request, Response};
+use crate::wire::{Draft, Frame, Request, Response};
 
 /// The time, handed in with everything that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +72,8 @@ pub enum Input {
 pub enum Output {
     /// Gossip this frame, once. Whether anybody gets it does not matter: anti-entropy repairs.
     Publish {
-        /// The frame's bytes.
-        frame: Bytes,
+        /// To be signed ([`Draft::sign`]).
+        frame: Draft,
     },
     /// Ask a peer. Answer with [`Input::Response`] or [`Input::RequestFailed`].
     Request {

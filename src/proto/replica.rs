@@ -10,6 +10,7 @@ mod statistics;
 mod track;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::backlog::{AT_ONCE, Backlog};
@@ -39,7 +40,7 @@ pub use local::Write;
 #[derive(Debug)]
 pub struct Replica {
     config: Config,
-    identity: Identity,
+    identity: Arc<Identity>,
     store: Store,
     view: View,
     backlog: Backlog,
@@ -105,7 +106,7 @@ impl Replica {
             ready: false,
             alone_until: mono + ALONE_MS,
             random,
-            identity,
+            identity: Arc::new(identity),
             config,
             now,
         };

@@ -490,6 +490,7 @@ impl World {
         while let Some(output) = self.replica_mut(node).poll_output() {
             match output {
                 Output::Publish { frame } => {
+                    let frame = frame.sign();
                     self.frames_sent += 1;
                     for to in (0..self.nodes.len()).filter(|to| *to != node) {
                         if self.linked(node, to) && self.draw() % 100 >= self.loss_percent {

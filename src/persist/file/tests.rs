@@ -53,7 +53,7 @@ fn set(replica: &mut Replica, key: Key, state: DeviceState) {
 fn tell(from: &mut Replica, to: &mut Replica) {
     while let Some(output) = from.poll_output() {
         if let Output::Publish { frame } = output {
-            let frame = Frame::decode(&frame, &mesh()).expect("our own");
+            let frame = Frame::decode(&frame.sign(), &mesh()).expect("our own");
             let from = from.id();
             to.handle(Input::Frame { from, frame }, now(0));
         }

@@ -11,7 +11,7 @@ use super::super::view::mono_ms;
 use super::Replica;
 use crate::model::{Event, EventItem, Filter, ReplicaId};
 use crate::wire::{
-    Answer, Body, EventsWanted, Frame, Header, Kind, PART_BUDGET_BYTES, RememberedFrame,
+    Answer, Body, Draft, EventsWanted, Frame, Header, Kind, PART_BUDGET_BYTES, RememberedFrame,
 };
 
 impl Replica {
@@ -76,7 +76,7 @@ impl Replica {
         let header = self.next_header(Kind::Events);
         let (frame, bytes) = Frame::sign_events(&self.identity, self.config.mesh, header, batch);
         self.events.remember(frame, self.node_name(), mono);
-        self.send(bytes);
+        self.send(Draft::signed(bytes));
     }
 
     /// A header was gossiped: it says how many events its origin has published.

@@ -13,7 +13,7 @@ use crate::model::{
     AttributeError, Incarnation, Key, MAX_ADDRESSES, NodeRecord, Pattern, Policy, Scope, Source,
     SourceDown, Value,
 };
-use crate::wire::{Frame, Header, Kind, MAX_FRAME_BYTES};
+use crate::wire::{Draft, Header, Kind, MAX_FRAME_BYTES};
 
 /// How a local write is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -468,12 +468,13 @@ impl Replica {
     }
 
     fn publish(&mut self, kind: Kind, delta: Option<Delta>) {
-        let (_, frame) = self.sign(kind, delta);
-        self.send(frame);
+        let header = self.next_header(kind);
+        let (identity, mesh) = (self.identity.clone(), self.config.mesh);
+        self.send(Draft::new(identity, mesh, header, delta));
     }
 
     /// Hands a frame of our own to gossip.
-    pub(super) fn send(&mut self, frame: bytes::Bytes) {
+    pub(super) fn send(&mut self, frame: Draft) {
         self.own.last_frame_at = mono_ms(self.now);
         if self.own.queued_frames >= self.config.limits.outgoing_frames {
             self.counters.frames_dropped += 1;
@@ -482,12 +483,6 @@ impl Replica {
         self.own.queued_frames += 1;
         self.counters.frames_published += 1;
         self.outbox.push_back(Output::Publish { frame });
-    }
-
-    /// A frame of our own, as of now.
-    pub(super) fn sign(&mut self, kind: Kind, delta: Option<Delta>) -> (Frame, bytes::Bytes) {
-        let header = self.next_header(kind);
-        Frame::sign(&self.identity, self.config.mesh, header, delta)
     }
 
     /// The header of our next frame, as of now.

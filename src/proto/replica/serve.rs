@@ -7,7 +7,7 @@ use super::{Replica, ms};
 use crate::crdt::Piece;
 use crate::model::ReplicaId;
 use crate::wire::{
-    About, Answer, HeadInfo, Kind, MAX_HEADS_PER_MESSAGE, PART_BUDGET_BYTES, Part, Request,
+    About, Answer, Frame, HeadInfo, Kind, MAX_HEADS_PER_MESSAGE, PART_BUDGET_BYTES, Part, Request,
     Response, SignedHeader, Want,
 };
 use crate::zoo::{Fault, planted};
@@ -142,7 +142,8 @@ impl Replica {
     /// The latest header of an origin; for our own, one signed now.
     fn header(&mut self, index: OriginIndex) -> Option<SignedHeader> {
         if index == Store::OWN {
-            let (frame, _) = self.sign(Kind::Beat, None);
+            let header = self.next_header(Kind::Beat);
+            let (frame, _) = Frame::sign(&self.identity, self.config.mesh, header, None);
             return Some(frame.into_parts().0);
         }
         self.store.get(index).header.clone()
