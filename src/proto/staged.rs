@@ -138,3 +138,78 @@ impl Staged {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crdt::{Content, Hlc, OriginMap};
+    use crate::model::{DeviceState, Source, SpaceId};
+    use crate::wire::{Frame, Header, Identity, Kind, MeshId, MeshKey};
+
+    /// The only part of a delta with one key, in the life `incarnation` of its origin.
+    fn part(incarnation: u64, name: &str) -> Part {
+        let identity = Identity::from_bytes([1; 32]);
+        let header = Header {
+            replica: identity.replica(),
+            incarnation: Incarnation(incarnation),
+            head: 1,
+            events: 0,
+            frame: 1,
+            up_ms: 0,
+            beat_ms: 1_000,
+            settled: None,
+            kind: Kind::Beat,
+        };
+        let mesh = MeshId::derive(&MeshKey::from_bytes([7; 32]), "acme");
+        let content = Content {
+            value: Some(DeviceState::Busy.into()),
+            source: Source::API,
+            over: None,
+        };
+        let key = Key::new(SpaceId::DEVICES, name).unwrap();
+        Part {
+            header: Frame::sign(&identity, mesh, header, None).0.into_parts().0,
+            shard: 0,
+            reset: None,
+            base: 0,
+            after: 0,
+            upto: Some(1),
+            alive: None,
+            silent_ms: 0,
+            entries: vec![(key, Entry::new(1, Hlc::ZERO, content))],
+        }
+    }
+
+    fn staged(part: Part, number: u64) -> Staged {
+        let mut staged = Staged::begin(part.header.header().replica, &part, number);
+        assert!(staged.add(part));
+        staged
+    }
+
+    #[test]
+    fn what_was_lent_of_an_earlier_transfer_is_not_taken_back() {
+        let mut earlier = staged(part(1, "PJSIP/old"), 1);
+        let mut old = earlier.lend().unwrap();
+        let mut now = staged(part(2, "PJSIP/new"), 2);
+        old.build(usize::MAX);
+        assert!(!now.take_back(old));
+
+        let mut new = now.lend().expect("it was not touched");
+        assert!(!now.has_arrived(), "nothing is here that is not lent");
+        new.build(usize::MAX);
+        assert!(now.take_back(new));
+        let built = now.into_built().unwrap();
+        let mut map = OriginMap::new(Incarnation(1));
+        assert!(
+            map.adopt(built.whole.complete(built.upto).unwrap())
+                .is_some()
+        );
+        let keys: Vec<_> = map.live().map(|(key, _)| key.to_string()).collect();
+        assert_eq!(
+            (map.incarnation(), keys.len()),
+            (Incarnation(2), 1),
+            "{keys:?}"
+        );
+        assert!(keys[0].contains("PJSIP/new"), "{keys:?}");
+    }
+}
