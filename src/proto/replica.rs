@@ -270,7 +270,8 @@ impl Replica {
     }
 
     /// Shows an origin as it stands now, when that is not how it was shown; and looks again when that may change.
-    fn restand(&mut self, index: OriginIndex) {
+    /// Says whether all it says was shown anew.
+    fn restand(&mut self, index: OriginIndex) -> bool {
         let mono = mono_ms(self.now);
         let forget = ms(self.config.timing.forget_after);
         let origin = self.store.get_mut(index);
@@ -300,6 +301,7 @@ impl Replica {
                 let _ = self.set_attribute("standing", Some(&format!("{standing}")), self.now);
             }
         }
+        changed
     }
 
     fn forget(&mut self, index: OriginIndex) {

@@ -1,10 +1,14 @@
 //! Whole maps of others: built while they come, known at once.
 
+use super::super::backlog::AT_ONCE;
 use super::super::building::Building;
 use super::super::io::Report;
 use super::super::staged::Built;
+use super::super::store::OriginIndex;
 use super::super::view::mono_ms;
 use super::{Replica, ms};
+use crate::crdt::{Entry, OriginMap};
+use crate::model::Key;
 
 impl Replica {
     /// Hands out a whole map of which something has arrived that is not in it: let it be built
@@ -63,8 +67,7 @@ impl Replica {
                 self.counters.remote_applied.add_all(built.spaces);
                 self.unsaved_whole(built.origin);
                 self.read_record(index);
-                self.backlog.add_all(index, Some(before));
-                self.view.late = self.backlog.origins().collect();
+                self.show_adopted(index, before);
             }
             None => {
                 self.counters.deltas_old += 1;
@@ -73,5 +76,24 @@ impl Replica {
         }
         self.follow(index);
         self.ready |= self.sync.is_complete();
+    }
+
+    /// Shows a map that took the place of `before`: at once when it is small, since whoever joins a large mesh
+    /// adopts hundreds in a row, and while an origin waits to be shown, every key has to be looked up in its map, too.
+    fn show_adopted(&mut self, index: OriginIndex, before: OriginMap) {
+        if before.slots() + self.store.get(index).map.slots() >= AT_ONCE {
+            self.backlog.add_all(index, Some(before));
+            self.view.late = self.backlog.origins().collect();
+            return;
+        }
+        // Often it is known to be alive from now on: then all it says is shown by that.
+        if !self.restand(index) {
+            self.refresh_all(index);
+        }
+        let map = &self.store.get(index).map;
+        let live = before.live();
+        let ended = live.filter(|(key, _)| map.get(key).is_none_or(Entry::is_tombstone));
+        let dropped: Vec<Key> = ended.map(|(key, _)| key.clone()).collect();
+        self.refresh(index, &dropped);
     }
 }
