@@ -1,8 +1,7 @@
 //! The messages that are under way, and who has them.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use super::rpc::MessageId;
 
@@ -10,8 +9,11 @@ use super::rpc::MessageId;
 /// set per node would take a dozen bytes.
 #[derive(Debug)]
 pub(super) struct Messages {
-    /// Never iterated where the order could be seen.
-    live: HashMap<MessageId, Message, BuildHasherDefault<IdHasher>>,
+    /// By id, from `first` on: ids rise one by one, so that every copy finds its message without a search.
+    live: VecDeque<Option<Message>>,
+    first: u32,
+    /// How many of them are there.
+    count: usize,
     /// When to look whether a message can be forgotten.
     checks: BinaryHeap<Reverse<(u64, MessageId)>>,
     keep_us: u64,
@@ -44,39 +46,61 @@ pub(super) struct Message {
 #[derive(Debug, Default)]
 pub(super) struct NodeSet(Vec<u64>);
 
-/// Spreads ids, which rise one by one, over the table.
-#[derive(Default)]
-pub(super) struct IdHasher(u64);
-
 impl Messages {
     pub(super) fn new(keep_us: u64) -> Self {
         Self {
-            live: HashMap::default(),
+            live: VecDeque::new(),
+            first: 0,
+            count: 0,
             checks: BinaryHeap::new(),
             keep_us,
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.live.len()
+        self.count
     }
 
     pub(super) fn get(&self, id: MessageId) -> Option<&Message> {
-        self.live.get(&id)
+        self.live.get(self.place(id)?)?.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, id: MessageId) -> Option<&mut Message> {
-        self.live.get_mut(&id)
+        let place = self.place(id)?;
+        self.live.get_mut(place)?.as_mut()
+    }
+
+    /// Where `id` lies, or would; `None` when everything up to it is forgotten.
+    fn place(&self, id: MessageId) -> Option<usize> {
+        id.0.checked_sub(self.first).map(|place| place as usize)
+    }
+
+    /// Makes room for `id`, which may be earlier than all that is there: a late copy of what was forgotten.
+    fn make(&mut self, id: MessageId) -> &mut Message {
+        if self.live.is_empty() {
+            self.first = id.0;
+        }
+        while id.0 < self.first {
+            self.live.push_front(None);
+            self.first -= 1;
+        }
+        let place = (id.0 - self.first) as usize;
+        if place >= self.live.len() {
+            self.live.resize_with(place + 1, || None);
+        }
+        self.count += usize::from(self.live[place].is_none());
+        self.live[place].get_or_insert_default()
     }
 
     /// Marks `id` as seen by `node`, making it if it is unknown; false if `node` had seen it.
     ///
     /// A copy that arrives after every node has forgotten its message is new, and counts as small.
     pub(super) fn see(&mut self, id: MessageId, node: u32, now_us: u64) -> bool {
-        let message = self.live.entry(id).or_insert_with(|| {
+        if self.get(id).is_none() {
             self.checks.push(Reverse((now_us + self.keep_us, id)));
-            Message::default()
-        });
+            self.make(id);
+        }
+        let message = self.get_mut(id).expect("it is there, or was just made");
         let new = message.seen.insert(node);
         if new {
             message.touched_at_us = now_us;
@@ -94,20 +118,30 @@ impl Messages {
                 return;
             }
             self.checks.pop();
-            let touched_at_us = self.live[&id].touched_at_us;
+            let message = self.get(id).expect("each has one check, and goes at one");
+            let touched_at_us = message.touched_at_us;
             if touched_at_us + self.keep_us > now_us {
                 self.checks
                     .push(Reverse((touched_at_us + self.keep_us, id)));
             } else {
-                self.live.remove(&id);
+                self.forget(id);
             }
+        }
+    }
+
+    fn forget(&mut self, id: MessageId) {
+        let place = self.place(id).expect("what is forgotten is there");
+        self.live[place] = None;
+        self.count -= 1;
+        while let Some(None) = self.live.front() {
+            self.live.pop_front();
+            self.first += 1;
         }
     }
 
     /// `node` has lost its memory.
     pub(super) fn forget_node(&mut self, node: u32) {
-        // In any order: the messages do not know of each other.
-        for message in self.live.values_mut() {
+        for message in self.live.iter_mut().flatten() {
             message.seen.remove(node);
             message.promises.remove(&node);
             message.drop_from(node);
@@ -149,22 +183,6 @@ impl NodeSet {
         if let Some(word) = self.0.get_mut(node as usize / 64) {
             *word &= !bit(node);
         }
-    }
-}
-
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u32(u32::from(byte));
-        }
-    }
-
-    fn write_u32(&mut self, id: u32) {
-        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 
