@@ -7,6 +7,7 @@ mod faults;
 mod links;
 mod log;
 mod node;
+mod peers;
 mod queue;
 mod users;
 
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
-use super::gossip::{Gossip, MessageId, Rpc};
+use super::gossip::{Gossip, MessageId, Rpc, Send};
 use super::outcome::{Figures, NodeFigures};
 use super::prf::{Purpose, prf};
 use super::recorder::Recorder;
@@ -62,6 +63,8 @@ pub struct World {
     /// Faults under way, and what they hold back.
     active: Vec<(usize, Fault)>,
     held: Vec<Packet>,
+    /// Empty between two events; kept for its room.
+    sends: Vec<Send>,
     logs: FxHashMap<(ReplicaId, Incarnation), Log>,
     trace: Trace,
     figures: Figures,
@@ -237,6 +240,7 @@ impl World {
             first_message: 0,
             active: Vec::new(),
             held: Vec::new(),
+            sends: Vec::new(),
             logs: FxHashMap::default(),
             trace: Trace::default(),
             figures: Figures::default(),
@@ -341,7 +345,7 @@ impl World {
                 None
             }
             Event::Reset(node, dead, life) => {
-                if self.nodes[node].peers.get(&dead) == Some(&life) {
+                if self.nodes[node].peers.life(dead) == Some(life) {
                     self.lose_peer(node, dead);
                 }
                 None
@@ -507,7 +511,7 @@ impl World {
     }
 
     fn own_head(&self, node: usize) -> u64 {
-        self.nodes[node].replica.as_ref().map_or(0, Replica::head)
+        self.replica(node).map_or(0, Replica::head)
     }
 
     fn now_of(&self, node: usize) -> Now {
@@ -541,7 +545,7 @@ impl World {
 
     /// A node's replica, while it is up.
     pub fn replica(&self, node: usize) -> Option<&Replica> {
-        self.nodes[node].replica.as_ref()
+        self.nodes[node].replica.as_deref()
     }
 
     /// Who a node is; clones share it.
@@ -612,7 +616,7 @@ impl World {
         self.nodes[from].replica.is_some()
             && self.nodes[to].replica.is_some()
             && self.nodes[from].paused == 0
-            && self.nodes[to].peers.get(&from) == Some(&self.nodes[from].life)
+            && self.nodes[to].peers.life(from) == Some(self.nodes[from].life)
             && self.links.passes(from, to)
             && !self.links.holds(from, to)
     }
@@ -624,7 +628,7 @@ impl World {
 
     /// The nodes that a node believes to be connected to.
     pub fn peers(&self, node: usize) -> impl Iterator<Item = usize> + use<'_> {
-        self.nodes[node].peers.keys().copied()
+        self.nodes[node].peers.iter()
     }
 
     /// The longest that a gossiped message travelled from one node to the next so far, without held ones.

@@ -53,7 +53,7 @@ impl World {
     /// Whether both ends have the same, living connection.
     fn connected(&self, a: usize, b: usize) -> bool {
         let knows = |a: usize, b: usize| {
-            self.nodes[a].peers.get(&b) == Some(&self.nodes[b].life)
+            self.nodes[a].peers.life(b) == Some(self.nodes[b].life)
                 && self.nodes[a].replica.is_some()
         };
         knows(a, b) && knows(b, a)
@@ -89,7 +89,7 @@ impl World {
 
     /// One end gives up its connection.
     pub(super) fn lose_peer(&mut self, node: usize, peer: usize) {
-        if self.nodes[node].peers.remove(&peer).is_none() {
+        if !self.nodes[node].peers.remove(peer) {
             return;
         }
         if let Some(gossip) = &mut self.gossip {
@@ -99,8 +99,8 @@ impl World {
         // A clone under the same name may still be there.
         let twin = self.nodes[node]
             .peers
-            .keys()
-            .any(|other| self.id(*other) == id);
+            .iter()
+            .any(|other| self.id(other) == id);
         if !twin {
             let life = self.nodes[node].life;
             self.queue.put(self.now_us, Event::PeerDown(node, id, life));
@@ -113,8 +113,7 @@ impl World {
         for a in 0..self.nodes.len() {
             let cut: Vec<usize> = self.nodes[a]
                 .peers
-                .keys()
-                .copied()
+                .iter()
                 .filter(|b| *b > a && !self.links.passes(a, *b) && !self.links.passes(*b, a))
                 .collect();
             for b in cut {

@@ -50,7 +50,7 @@ impl World {
             entries,
             at_us: self.now_us,
         });
-        let mut sends = Vec::new();
+        let mut sends = std::mem::take(&mut self.sends);
         if let Some(gossip) = &mut self.gossip {
             gossip.publish(node, id, length, self.now_us, &mut sends);
         }
@@ -64,8 +64,8 @@ impl World {
     }
 
     /// Sends what gossip wants sent.
-    pub(super) fn carry(&mut self, sends: Vec<Send>) {
-        for Send { from, to, rpc } in sends {
+    pub(super) fn carry(&mut self, mut sends: Vec<Send>) {
+        for Send { from, to, rpc } in sends.drain(..) {
             let gossip = self.gossip.as_ref().expect("it has something to send");
             let bytes = u32::try_from(gossip.wire_bytes(&rpc)).unwrap_or(u32::MAX);
             if let Rpc::Message(id) = &rpc {
@@ -73,6 +73,7 @@ impl World {
             }
             self.post(from, to, bytes + ENVELOPE_BYTES, Cargo::Gossip(rpc));
         }
+        self.sends = sends;
     }
 
     /// Sends a request.
@@ -119,7 +120,7 @@ impl World {
             .iter()
             .rev()
             .copied()
-            .find(|number| self.nodes[node].peers.contains_key(number))
+            .find(|number| self.nodes[node].peers.contains(*number))
     }
 
     /// Sends the answer to a request.
@@ -267,7 +268,7 @@ impl World {
                 .lives(packet.life)
                 .then(|| self.handle(to, input, Cause::Failed));
         }
-        let connected = self.nodes[to].peers.contains_key(&from);
+        let connected = self.nodes[to].peers.contains(from);
         if !self.nodes[to].lives(packet.life) || !connected || !self.links.passes(from, to) {
             self.figures.lost += 1;
             return None;
@@ -311,7 +312,7 @@ impl World {
 
     fn arrive_gossip(&mut self, from: usize, to: usize, rpc: &Rpc) -> Option<Step> {
         let gossip = self.gossip.as_mut()?;
-        let mut sends = Vec::new();
+        let mut sends = std::mem::take(&mut self.sends);
         let received = gossip.receive(to, from, rpc, self.now_us, &mut sends);
         self.carry(sends);
         let Rpc::Message(id) = rpc else { return None };
@@ -328,7 +329,7 @@ impl World {
         };
         self.figures.deliveries += 1;
         self.figures.delivery.add(self.now_us - message.at_us);
-        let mut sends = Vec::new();
+        let mut sends = std::mem::take(&mut self.sends);
         self.gossip
             .as_mut()?
             .forward(to, from, *id, self.now_us, &mut sends);
@@ -419,7 +420,7 @@ impl World {
         let Some(gossip) = &mut self.gossip else {
             return;
         };
-        let mut sends = Vec::new();
+        let mut sends = std::mem::take(&mut self.sends);
         gossip.heartbeat(node, self.now_us, &mut sends);
         let next = gossip.next_heartbeat(node);
         self.carry(sends);

@@ -61,7 +61,7 @@ impl World {
             this.said = own.into_iter().flatten().collect();
         }
         let restored = replica.maps();
-        this.replica = Some(replica);
+        this.replica = Some(Box::new(replica));
         this.save(now_us);
         if let Some(gossip) = &mut self.gossip {
             gossip.start(node, now_us);
@@ -103,7 +103,7 @@ impl World {
         let life = this.life;
         let peers = std::mem::take(&mut this.peers);
         let notice = self.scenario.network.notice_us;
-        for peer in peers.into_keys() {
+        for peer in peers.iter() {
             let at = now_us + if power { notice } else { RESET_US };
             self.queue.put(at, Event::Reset(peer, node, life));
         }

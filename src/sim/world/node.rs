@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use super::super::scenario::Disk;
+use super::peers::Peers;
 use super::{Clock, Event};
 use crate::model::{Incarnation, Key, ReplicaId, SpaceId, Value};
 use crate::proto::{MapSummary, Replica, Report, Saved, WatchId};
@@ -17,8 +18,8 @@ pub(super) struct Node {
     pub(super) identity: Identity,
     /// For a clone, whose.
     pub(super) original: usize,
-    /// The process, while it runs.
-    pub(super) replica: Option<Replica>,
+    /// The process, while it runs. Boxed, so that what every copy of a message looks at lies close together.
+    pub(super) replica: Option<Box<Replica>>,
     /// Counts its starts.
     pub(super) life: u32,
     pub(super) clock: Clock,
@@ -38,7 +39,7 @@ pub(super) struct Node {
     /// What the next process finds.
     pub(super) finds: Disk,
     /// The nodes it has a connection to, as it believes, and the life of the process at the other end.
-    pub(super) peers: BTreeMap<usize, u32>,
+    pub(super) peers: Peers,
     /// The nodes it wants one to.
     pub(super) wanted: Vec<usize>,
     /// When the next [`Event::Timer`] is due.
@@ -81,7 +82,7 @@ impl Node {
             disks: vec![Saved::default()],
             down_since_us: Some(0),
             finds: Disk::Kept,
-            peers: BTreeMap::new(),
+            peers: Peers::default(),
             wanted: Vec::new(),
             timer_us: u64::MAX,
             paused: 0,
@@ -104,7 +105,9 @@ impl Node {
     }
 
     pub(super) fn up_mut(&mut self) -> &mut Replica {
-        self.replica.as_mut().expect("only who is up is handled")
+        self.replica
+            .as_deref_mut()
+            .expect("only who is up is handled")
     }
 
     pub(super) fn fenced(&self) -> bool {
