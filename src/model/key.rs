@@ -101,6 +101,8 @@ pub struct Key {
     /// Of both, without a random seed: order and timing are the same at every run. Who could choose keys that
     /// collide holds the mesh key.
     hash: u32,
+    /// Follows from both; kept, so that what is shown of a key is brought up to date without a look at its name.
+    policy: Policy,
     name: Arc<str>,
 }
 
@@ -114,7 +116,13 @@ impl Key {
         check_name(&name)?;
         let hash = FxBuildHasher.hash_one((space, &*name));
         let hash = u32::try_from((hash ^ hash >> 32) & u64::from(u32::MAX)).expect("32 bits");
-        Ok(Self { space, hash, name })
+        let policy = policy(space, &name);
+        Ok(Self {
+            space,
+            hash,
+            policy,
+            name,
+        })
     }
 
     /// The space it lives in.
@@ -134,13 +142,17 @@ impl Key {
 
     /// How several origins' contributions to this key combine.
     pub fn policy(&self) -> Policy {
-        match self.space {
-            SpaceId::DEVICES if !self.name.starts_with("Custom:") => Policy::Aggregate,
-            SpaceId::DEVICES | SpaceId::MAILBOXES | SpaceId::PRESENCE | SpaceId::CUSTOM => {
-                Policy::LatestWriter
-            }
-            _ => Policy::PerOrigin,
+        self.policy
+    }
+}
+
+fn policy(space: SpaceId, name: &str) -> Policy {
+    match space {
+        SpaceId::DEVICES if !name.starts_with("Custom:") => Policy::Aggregate,
+        SpaceId::DEVICES | SpaceId::MAILBOXES | SpaceId::PRESENCE | SpaceId::CUSTOM => {
+            Policy::LatestWriter
         }
+        _ => Policy::PerOrigin,
     }
 }
 

@@ -152,17 +152,27 @@ impl Events {
 
     /// Somebody's signed header says how many events it has published. Returns whether some turned out to be
     /// missing.
-    pub(super) fn heard(&mut self, who: &Who, heard: Heard, now: i64) -> bool {
+    pub(super) fn heard(
+        &mut self,
+        (replica, incarnation): (ReplicaId, Incarnation),
+        heard: Heard,
+        now: i64,
+    ) -> bool {
         let remembers = self.memory.is_on();
-        let incoming = self.incoming.entry(who.replica).or_insert_with(|| {
-            Incoming::meet(who.incarnation, heard.events, heard.younger, remembers)
-        });
-        if incoming.incarnation != who.incarnation {
+        let incoming = self
+            .incoming
+            .entry(replica)
+            .or_insert_with(|| Incoming::meet(incarnation, heard.events, heard.younger, remembers));
+        if incoming.incarnation != incarnation {
             return false;
         }
         incoming.heard(heard.events);
         let new = incoming.look(now);
-        self.note_hole(who.replica);
+        if incoming.has_hole() {
+            self.holes.insert(replica);
+        } else {
+            self.holes.remove(&replica);
+        }
         new
     }
 

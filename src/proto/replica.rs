@@ -308,7 +308,7 @@ impl Replica {
         // Its index will name another.
         self.catch_up();
         let origin = self.store.get_mut(index);
-        let keys = origin.keys();
+        let keys: Vec<Key> = origin.keys().cloned().collect();
         origin.map = crate::crdt::OriginMap::new(origin.map.incarnation());
         origin.previous = None;
         self.refresh(index, &keys);
@@ -376,8 +376,10 @@ impl Replica {
             self.view.late = self.backlog.origins().collect();
             return;
         }
-        let keys = origin.keys();
-        self.refresh(index, &keys);
+        self.read_record(index);
+        for key in self.store.get(index).keys() {
+            self.view.refresh(&self.store, index, key, self.now);
+        }
     }
 
     /// Takes in what an origin says of itself.
@@ -403,8 +405,8 @@ impl Replica {
             origin.known_as = Some(record.name.as_str().into());
         }
         if down(&old) != down(&origin.record) {
-            let mut keys = origin.keys();
-            keys.retain(|other| *other != key);
+            let others = origin.keys().filter(|other| **other != key);
+            let keys: Vec<Key> = others.cloned().collect();
             self.refresh(index, &keys);
         }
         self.outbox.push_back(Output::MembersChanged);

@@ -160,14 +160,10 @@ impl OriginState {
     }
 
     /// Every key it says something of, now or in the life before.
-    pub(super) fn keys(&self) -> Vec<Key> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
         let earlier = self.previous.iter().flat_map(|map| map.live());
         let earlier = earlier.filter(|(key, _)| self.map.get(key).is_none());
-        self.map
-            .live()
-            .chain(earlier)
-            .map(|(key, _)| key.clone())
-            .collect()
+        self.map.live().chain(earlier).map(|(key, _)| key)
     }
 
     /// Whether it has said that it leaves.
@@ -222,7 +218,7 @@ impl OriginState {
         self.pending.clear();
         self.tombstones.clear();
         self.lease = Lease::new(now);
-        let keys = self.keys();
+        let keys = self.keys().cloned().collect();
         if planted(Fault::RestartBlinks) {
             self.previous = None;
         }
@@ -344,16 +340,14 @@ impl Store {
         self.indexes.get(&replica).copied()
     }
 
-    /// The origin of `replica`, made if it is new.
-    pub(super) fn find_or_add(
+    /// Takes in a new origin.
+    pub(super) fn add(
         &mut self,
         replica: ReplicaId,
         incarnation: Incarnation,
         now: i64,
     ) -> OriginIndex {
-        if let Some(index) = self.find(replica) {
-            return index;
-        }
+        assert_eq!(self.find(replica), None, "an origin is added once");
         let state = OriginState::new(replica, incarnation, now);
         let index = match self.free.pop() {
             Some(index) => index,
@@ -440,11 +434,14 @@ impl Store {
     }
 
     /// Origins ordered by replica, from the one after `after`.
-    pub(super) fn after(&self, after: Option<ReplicaId>) -> impl Iterator<Item = &OriginState> {
+    pub(super) fn after(
+        &self,
+        after: Option<ReplicaId>,
+    ) -> impl Iterator<Item = (ReplicaId, OriginIndex)> {
         let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
         self.by_replica
             .range((from, std::ops::Bound::Unbounded))
-            .map(|(_, index)| self.get(*index))
+            .map(|(replica, index)| (*replica, *index))
     }
 
     /// How many origins are known, our own included.

@@ -3,7 +3,7 @@
 mod apart;
 mod index;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -300,20 +300,20 @@ impl View {
     /// Whether what was last shown of every key is what the store makes of it from nothing: an invariant, for
     /// tests and the simulator. Returns the first key that differs.
     pub(super) fn recomputed(&self, store: &Store, now: Now) -> Result<(), Key> {
-        let mut expected: BTreeMap<Key, SmallVec<[OriginIndex; 4]>> = BTreeMap::new();
+        let mut expected: KeyMap<SmallVec<[OriginIndex; 4]>> = KeyMap::default();
         for (index, origin) in store.iter() {
-            let keys = origin
-                .keys()
-                .into_iter()
-                .filter(|key| key.policy() != Policy::PerOrigin);
-            keys.filter(|key| origin.contribution(key).is_some())
-                .for_each(|key| {
-                    expected.entry(key).or_default().push(index);
-                });
+            let keys = origin.keys();
+            let keys = keys.filter(|key| key.policy() != Policy::PerOrigin);
+            for key in keys.filter(|key| origin.contribution(key).is_some()) {
+                match expected.find(key) {
+                    Some(slot) => expected.at_mut(slot).1.push(index),
+                    None => drop(expected.insert(key.clone(), SmallVec::from_slice(&[index]))),
+                }
+            }
         }
         let rules = self.rules();
         let mut counts = Index::default();
-        for (key, origins) in &expected {
+        for (key, origins) in expected.iter() {
             let verdict = evaluate(key, &candidates(store, origins, key, now), &rules);
             counts.turn(key, None, verdict.as_ref().map(|verdict| verdict.freshness));
             let new = verdict.map(|verdict| (verdict.value, verdict.freshness));
@@ -323,7 +323,7 @@ impl View {
             }
         }
         let mut rows = self.rows.iter();
-        match rows.find(|(key, _)| !expected.contains_key(key)) {
+        match rows.find(|(key, _)| expected.find(key).is_none()) {
             Some((key, _)) => Err(key.clone()),
             None => {
                 let apart = |space: &SpaceId| *space != SpaceId::CUSTOM_PER_ORIGIN;

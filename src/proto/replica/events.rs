@@ -175,8 +175,7 @@ impl Replica {
     /// Notes how many events an origin had published `age_ms` ago, in the life that is known. Says whether some
     /// turned out to be missing.
     fn meet(&mut self, index: OriginIndex, header: &Header, events: u64, age_ms: u64) -> bool {
-        let who = self.who_is(index);
-        if who.incarnation != header.incarnation {
+        if self.store.get(index).map.incarnation() != header.incarnation {
             return false;
         }
         let mono = mono_ms(self.now);
@@ -186,7 +185,8 @@ impl Replica {
             events,
             younger: up <= mono - started,
         };
-        self.events.heard(&who, heard, mono)
+        let life = (header.replica, header.incarnation);
+        self.events.heard(life, heard, mono)
     }
 
     /// Asks for what is missing of `origin`: itself, whoever showed that it is missing, or anyone.

@@ -65,8 +65,8 @@ impl Replica {
             self.on_own_header(header.incarnation, header.frame);
             return None;
         }
-        let mono = mono_ms(self.now);
-        if self.store.find(header.replica).is_none() {
+        let known = self.store.find(header.replica);
+        if known.is_none() {
             if self.store.len() >= self.config.limits.origins {
                 self.counters.reject("origins");
                 self.report_rarely("origins", Report::Full { limit: "origins" });
@@ -81,9 +81,11 @@ impl Replica {
             }
             self.unsaved_grave(header.replica);
         }
-        let index = self
-            .store
-            .find_or_add(header.replica, header.incarnation, mono);
+        let mono = mono_ms(self.now);
+        let index = known.unwrap_or_else(|| {
+            let store = &mut self.store;
+            store.add(header.replica, header.incarnation, mono)
+        });
         let before = self.store.get(index).left();
         let news = self.store.get_mut(index).note(signed, mono);
         match &news {
@@ -104,8 +106,7 @@ impl Replica {
         }
         if self.store.get(index).left() != before {
             self.unsaved_keys(header.replica, &[]);
-            let keys = self.store.get(index).keys();
-            self.refresh(index, &keys);
+            self.refresh_all(index);
             self.outbox.push_back(Output::MembersChanged);
         }
         self.restand(index);
@@ -266,12 +267,13 @@ impl Replica {
     ) {
         let last = heads.last().map(|info| info.replica);
         let mut differs = self.note_heads(from, &heads, Some(sent_at));
-        let listed: std::collections::BTreeSet<ReplicaId> =
-            heads.iter().map(|info| info.replica).collect();
-        let unlisted = self.store.after(after).map(|origin| origin.replica);
+        let mut listed: Vec<ReplicaId> = heads.iter().map(|info| info.replica).collect();
+        // They come in order, unless somebody is confused.
+        listed.sort_unstable();
+        let unlisted = self.store.after(after).map(|(replica, _)| replica);
         let unlisted = unlisted.take_while(|replica| !more || Some(*replica) <= last);
         let unlisted: Vec<ReplicaId> = unlisted
-            .filter(|replica| !listed.contains(replica))
+            .filter(|replica| listed.binary_search(replica).is_err())
             .collect();
         for origin in unlisted {
             differs = true;

@@ -134,10 +134,14 @@ impl Replica {
         let beat = i64::from(header.beat_ms);
         let mut lease = Lease::restored(mono, age, proof, beat, &self.spans);
         lease.standing = lease.standing_at(mono, &self.spans);
-        let index = self.store.find_or_add(replica, header.incarnation, mono);
+        let index = self.store.find(replica);
+        let index = index.unwrap_or_else(|| {
+            let store = &mut self.store;
+            store.add(replica, header.incarnation, mono)
+        });
         let origin = self.store.get_mut(index);
         (origin.map, origin.lease, origin.header) = (map, lease, Some(saved.facts.header));
-        let keys = origin.keys();
+        let keys: Vec<Key> = origin.keys().cloned().collect();
         restored.origins += 1;
         restored.entries += keys.len();
         self.observe(index, &keys);

@@ -62,12 +62,8 @@ impl Replica {
         let mono = mono_ms(self.now);
         let forget = ms(self.config.timing.forget_after);
         let mut heads = Vec::new();
-        for origin in self.store.after(after) {
-            let index = self
-                .store
-                .find(origin.replica)
-                .expect("an origin of the store is in the store");
-            if index != Store::OWN && origin.lease.age(mono) >= forget {
+        for (_, index) in self.store.after(after) {
+            if index != Store::OWN && self.store.get(index).lease.age(mono) >= forget {
                 continue;
             }
             if heads.len() == MAX_HEADS_PER_MESSAGE {

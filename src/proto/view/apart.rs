@@ -121,9 +121,9 @@ impl View {
         let rules = self.rules();
         let mut expected = Apart::new();
         for (index, origin) in store.iter() {
-            for key in origin.keys().into_iter().filter(is_apart) {
-                if let Some(shown) = side(store, index, &key, now, &rules) {
-                    expected.insert((key, origin.replica), Was::from(&shown));
+            for key in origin.keys().filter(|key| is_apart(key)) {
+                if let Some(shown) = side(store, index, key, now, &rules) {
+                    expected.insert((key.clone(), origin.replica), Was::from(&shown));
                 }
             }
         }
