@@ -143,3 +143,26 @@ fn a_reset_is_seen_all_at_once() {
     world.run_until_agreed(LIMIT_MS);
     assert_eq!(world.listed(1), world.listed(0));
 }
+
+/// Whoever joins a large mesh takes in one small map after another. While one waits to be shown, each key of the
+/// others has to be looked up in it, too.
+#[test]
+fn small_maps_never_wait_to_be_shown() {
+    const NODES: usize = 12;
+    let mut world = World::new(NODES, 5);
+    world.slice = Some(4);
+    for other in 1..NODES {
+        world.cut(0, other);
+        let all = (0..5).map(|n| (device(&format!("SIP/{other}-{n}")), Some(InUse.into())));
+        world.write(other, all.collect()).expect("a write");
+    }
+    world.run_for(3_000);
+    assert_eq!(world.listed(0).len(), 0);
+    world.mend();
+    run_until(&mut world, |world| {
+        assert_eq!(world.replica(0).statistics().queues["keys"], 0);
+        world.listed(0).len() == 5 * (NODES - 1)
+    });
+    world.run_until_agreed(LIMIT_MS);
+    assert_eq!(world.listed(0), world.listed(1));
+}

@@ -19,8 +19,10 @@ mod memory;
 mod outgoing;
 mod subscriptions;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::config::Limits;
 use super::counters::Counters;
@@ -40,7 +42,8 @@ const DEFAULT_TTL_MS: i64 = 60_000;
 #[derive(Debug)]
 pub(super) struct Events {
     own: Outgoing,
-    incoming: BTreeMap<ReplicaId, Incoming>,
+    /// Hashed, since every frame looks its origin up. Nobody sees the order.
+    incoming: FxHashMap<ReplicaId, Incoming>,
     /// The origins of which something is missing.
     holes: BTreeSet<ReplicaId>,
     /// Frames held back, of all origins together.
@@ -75,7 +78,7 @@ impl Events {
     pub(super) fn new(remember: i64, retry: i64, limits: &Limits) -> Self {
         Self {
             own: Outgoing::default(),
-            incoming: BTreeMap::new(),
+            incoming: FxHashMap::default(),
             holes: BTreeSet::new(),
             held: 0,
             memory: Memory::new(remember, limits),
@@ -379,16 +382,20 @@ impl Events {
 
     /// What to ask for of origins after this one.
     pub(super) fn wanted(&self, after: Option<ReplicaId>) -> EventsWanted {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let from = after.map_or(Unbounded, Excluded);
-        let mut origins = self.incoming.range((from, Unbounded));
-        let known: Vec<_> = origins
-            .by_ref()
-            .take(MAX_KNOWN_EVENTS)
-            .map(|(replica, incoming)| incoming.known(*replica))
-            .collect();
-        let upto = origins.next().and(known.last()).map(|last| last.replica);
-        EventsWanted { after, upto, known }
+        let origins = self.incoming.keys().copied();
+        let mut origins: Vec<ReplicaId> = origins.filter(|origin| Some(*origin) > after).collect();
+        origins.sort_unstable();
+        let more = origins.len() > MAX_KNOWN_EVENTS;
+        origins.truncate(MAX_KNOWN_EVENTS);
+        let known = origins
+            .iter()
+            .map(|origin| self.incoming[origin].known(*origin));
+        let upto = origins.last().copied().filter(|_| more);
+        EventsWanted {
+            after,
+            upto,
+            known: known.collect(),
+        }
     }
 
     /// What `asker` lacks of what is remembered here, as far as it fits.

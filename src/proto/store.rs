@@ -28,6 +28,8 @@ pub(super) struct Store {
     free: Vec<OriginIndex>,
     /// When to look at whose lease: one time for each origin at most.
     looks: BTreeSet<(i64, OriginIndex)>,
+    /// The first of them: every input asks whether one is due.
+    next_look: Option<i64>,
     /// Sum modulo 2^128 of what the origins added to the root when it was last brought up to date.
     root: u128,
     /// Those that may add something else now, each once.
@@ -314,6 +316,7 @@ impl Store {
             origins: vec![Some(own)],
             free: Vec::new(),
             looks: BTreeSet::new(),
+            next_look: None,
             root: 0,
             touched: vec![Self::OWN],
             record_key: Key::new(SpaceId::NODES, NodeRecord::KEY).expect("a short name"),
@@ -376,6 +379,7 @@ impl Store {
         self.indexes.remove(&state.replica);
         if let Some(at) = state.look_at {
             self.looks.remove(&(at, index));
+            self.next_look = self.looks.first().map(|(at, _)| *at);
         }
         self.root = self.root.wrapping_sub(state.rooted.sum);
         self.touched.retain(|touched| *touched != index);
@@ -393,18 +397,20 @@ impl Store {
                 self.looks.remove(&(before, index));
             }
             self.looks.insert((at, index));
+            self.next_look = self.looks.first().map(|(at, _)| *at);
         }
     }
 
     /// When the next lease is to be looked at.
     pub(super) fn next_look(&self) -> Option<i64> {
-        self.looks.first().map(|(at, _)| *at)
+        self.next_look
     }
 
     /// An origin whose lease is to be looked at now.
     pub(super) fn take_look(&mut self, now: i64) -> Option<OriginIndex> {
-        let (_, index) = *self.looks.first().filter(|(at, _)| *at <= now)?;
-        self.looks.pop_first();
+        self.next_look.filter(|at| *at <= now)?;
+        let (_, index) = self.looks.pop_first()?;
+        self.next_look = self.looks.first().map(|(at, _)| *at);
         self.get_mut(index).look_at = None;
         Some(index)
     }

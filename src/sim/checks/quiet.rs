@@ -2,7 +2,7 @@
 
 use super::super::check::{Broken, Checker};
 use super::super::world::{Cause, Step, World};
-use crate::proto::Report;
+use crate::proto::{Replica, Report};
 
 /// Nothing but a write, a start, or a jump above an earlier life changes what a node itself says: no silence,
 /// no return, no round.
@@ -18,11 +18,7 @@ impl Checker for Quiet {
         if matches!(step.cause, Cause::Write(_) | Cause::Started | Cause::Leave) {
             return Ok(());
         }
-        let id = world.id(step.node);
-        let head = world
-            .replica(step.node)
-            .and_then(|replica| replica.map(id))
-            .map_or(0, |map| map.head);
+        let head = world.replica(step.node).map_or(0, Replica::head);
         let jumped = world
             .reports(step.node)
             .iter()
