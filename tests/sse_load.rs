@@ -6,18 +6,21 @@ mod support {
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::env;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use presence_mesh::{DeviceState, Identity, Links, Mesh, MeshKey, Watch, Watcher};
-use rustix::process::nice;
+use rustix::process::setpriority_process;
 use serde_json::{Value, json};
-use support::process::{Node, PATIENCE, World, allow_files, wait_for};
+use support::process::{Deadline, Node, PATIENCE, World, allow_files, lines_of, wait_for};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Clients that read as quickly as they can, that check what they read, and that do not read at all.
@@ -25,6 +28,11 @@ const QUICK: usize = 940;
 const CAREFUL: usize = 10;
 const STANDING: usize = 50;
 
+/// The address that the clients' process is told.
+const CLIENTS_OF: &str = "SSE_LOAD_CLIENTS_OF";
+
+/// Of so many the one in the middle counts.
+const ROUNDS: usize = 5;
 const A_SECOND: u64 = 100;
 const PHASE: Duration = Duration::from_secs(4);
 const KEYS: u64 = 200;
@@ -93,7 +101,96 @@ fn ask(http: SocketAddr, path: &str) -> String {
     format!("GET {path} HTTP/1.0\r\nHost: {http}\r\n\r\n")
 }
 
-/// Clients that read and look at nothing but the marker, on one thread that gives way to everything else.
+/// All clients, in a process of their own: they stand for other machines, and take only the time that is left over.
+struct Clients {
+    process: Child,
+    said: Receiver<String>,
+}
+
+impl Clients {
+    /// Returns once each has got the beginning of an answer.
+    fn connect(http: SocketAddr) -> Self {
+        let mut process = Command::new(env::current_exe().expect("it runs"))
+            .args(["--exact", "clients_of_their_own", "--nocapture"])
+            .env(CLIENTS_OF, http.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it can be run again");
+        let said = lines_of(process.stdout.take().expect("it is piped"));
+        let clients = Self { process, said };
+        clients.hear("connected");
+        clients
+    }
+
+    /// From now on they look for the marker.
+    fn look(&mut self) {
+        let stdin = self.process.stdin.as_mut().expect("it is piped");
+        stdin.write_all(b"look\n").expect("it reads");
+        self.hear("looking");
+    }
+
+    /// Waits until each has got the marker.
+    fn end(mut self) {
+        self.hear("all got it");
+        drop(self.process.stdin.take());
+        assert!(self.process.wait().expect("a child of ours").success());
+    }
+
+    fn hear(&self, what: &str) {
+        let deadline = Deadline::after(PATIENCE);
+        // The harness has things to say, too.
+        while self.said.recv_timeout(deadline.left()).as_deref() != Ok(what) {
+            assert!(!deadline.is_over(), "the clients never said {what:?}");
+        }
+    }
+}
+
+impl Drop for Clients {
+    fn drop(&mut self) {
+        // Ended already, if all went well.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What [`Clients`] runs; by itself it has nothing to do.
+#[test]
+fn clients_of_their_own() {
+    let Some(http) = env::var_os(CLIENTS_OF) else {
+        return;
+    };
+    let http = http.to_str().and_then(|http| http.parse().ok());
+    let http: SocketAddr = http.expect("an address");
+    setpriority_process(None, 19).expect("everybody may be nicer");
+    allow_files();
+    let open = |_| follow(http, "/api/v1/stream");
+    let careful: Vec<TcpStream> = (0..CAREFUL).map(open).collect();
+    let standing: Vec<TcpStream> = (0..STANDING).map(open).collect();
+    let careful: Vec<_> = careful
+        .into_iter()
+        .map(|socket| thread::spawn(|| read_to_marker(socket)))
+        .collect();
+    let quick = Quick::connect(http);
+    println!("\nconnected");
+
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).expect("a pipe");
+    quick.marked.store(true, Ordering::SeqCst);
+    println!("looking");
+
+    quick.wait("marker for all", &quick.finished);
+    let expected = BTreeMap::from([(MARKER.to_owned(), json!("BUSY"))]);
+    for careful in careful {
+        assert_eq!(careful.join().expect("it reads").0, expected);
+    }
+    for standing in standing {
+        assert_eq!(read_to_marker(standing).0, expected);
+    }
+    println!("all got it");
+}
+
+/// Clients that read and look at nothing but the marker, on one thread.
 struct Quick {
     thread: Option<JoinHandle<()>>,
     connected: Arc<AtomicUsize>,
@@ -114,7 +211,6 @@ impl Quick {
             over.clone(),
         );
         let thread = thread::spawn(move || {
-            let _ = nice(10);
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
@@ -258,55 +354,39 @@ fn a_thousand_clients_slow_no_lamp() {
     };
     measured();
 
-    let (mut ratios, mut rounds) = (Vec::new(), 0);
-    while rounds < 5 && ratios.iter().all(|ratio| *ratio > 2.0) {
+    let mut ratios: Vec<f64> = Vec::new();
+    for _ in 0..ROUNDS {
         let before_all = measured();
         let before = node.resident_kib();
-        let quick = Quick::connect(node.http);
-        let open = |_| follow(node.http, "/api/v1/stream");
-        let careful: Vec<TcpStream> = (0..CAREFUL).map(open).collect();
-        let standing: Vec<TcpStream> = (0..STANDING).map(open).collect();
-        let careful: Vec<_> = careful
-            .into_iter()
-            .map(|socket| thread::spawn(|| read_to_marker(socket)))
-            .collect();
-
+        let mut clients = Clients::connect(node.http);
         let with = measured();
         let grown = node.resident_kib().saturating_sub(before);
-        let clients = (QUICK + CAREFUL + STANDING) as u64;
+        let count = (QUICK + CAREFUL + STANDING) as u64;
         assert!(
-            grown < RSS_KIB + RSS_KIB_EACH * clients,
-            "{grown} KiB for {clients} clients"
+            grown < RSS_KIB + RSS_KIB_EACH * count,
+            "{grown} KiB for {count} clients"
         );
 
-        quick.marked.store(true, Ordering::SeqCst);
+        clients.look();
         writer
             .devices()
             .set(MARKER, DeviceState::Busy)
             .expect("a write");
-        quick.wait("marker for all", &quick.finished);
-        let expected = BTreeMap::from([(MARKER.to_owned(), json!("BUSY"))]);
-        for careful in careful {
-            assert_eq!(careful.join().expect("it reads").0, expected);
-        }
-        for standing in standing {
-            assert_eq!(read_to_marker(standing).0, expected);
-        }
+        clients.end();
         writer.devices().clear(MARKER).expect("a write");
-        drop(quick);
 
         // Whatever else the machine did, at one of both times it did less of it.
         let (with, without) = (p99(with), p99(before_all).min(p99(measured())));
         ratios.push(with / without);
-        rounds += 1;
         println!(
-            "p99 {with:.2} ms with {clients} clients at {A_SECOND} changes a second, {without:.2} ms without: \
+            "p99 {with:.2} ms with {count} clients at {A_SECOND} changes a second, {without:.2} ms without: \
              {:.2} times; {grown} KiB more memory",
             with / without
         );
     }
+    ratios.sort_by(f64::total_cmp);
     assert!(
-        ratios.iter().any(|ratio| *ratio <= 2.0),
+        ratios[ROUNDS / 2] <= 2.0,
         "with the clients it took {ratios:?} times as long"
     );
 }

@@ -477,7 +477,8 @@ fn stalled() -> Duration {
     Duration::from_millis(total.load(Ordering::SeqCst))
 }
 
-fn lines_of(source: impl std::io::Read + Send + 'static) -> Receiver<String> {
+/// What is written there, line by line, read by a thread of its own.
+pub fn lines_of(source: impl std::io::Read + Send + 'static) -> Receiver<String> {
     let (sender, lines) = channel();
     thread::spawn(move || {
         for line in BufReader::new(source).lines() {

@@ -3,9 +3,10 @@
 //! A task takes what a [`Source`] tells, and appends it to a log in batches; each [`Reader`] has a place in the log
 //! and writes from there to its client. What a client costs is what its connection buffers; the log is bounded,
 //! and whoever reads so slowly that its place was dropped is told to resynchronise and gets all there is, in bytes
-//! that are shared too. No reader slows another, nor the node.
+//! that are shared too. No reader slows another, nor the node: they are told in [turns], a few at a time.
 
 mod log;
+mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -21,13 +22,12 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Problem, room};
 use log::{Batch, Dropped, Log};
+use turns::{Group, Turns};
 
 /// A batch is closed when it is this long; also how much of all there is a reader takes at a time.
 const BATCH_BYTES: usize = 64 * 1024;
-/// How long batches are gathered for each reader that there is: a write costs the system about an eighth of this, so
-/// that readers together never take more than a share of one processor. With one reader nothing waits; with 1,000 a
-/// change waits 80 ms at most.
-const GATHER_PER_READER: Duration = Duration::from_micros(80);
+/// What small batches are joined to, so that whoever is told of several takes them in one write.
+const JOINED_BYTES: usize = 16 * 1024;
 /// All there is is made anew for those who ask only after this time: who comes meanwhile gets the same bytes, and
 /// what changed since.
 const SHARED_FOR: Duration = Duration::from_millis(250);
@@ -98,32 +98,32 @@ impl Broadcasts {
 #[derive(Debug)]
 pub struct Broadcast {
     log: Arc<Mutex<Log>>,
-    head: watch::Receiver<u64>,
+    group: Group,
     requests: mpsc::Sender<Request>,
 }
 
 impl Broadcast {
     fn start(source: Source) -> Self {
         let log = Arc::<Mutex<Log>>::default();
-        let (head, heads) = watch::channel(0);
+        let (turns, group) = Turns::new();
         let (requests, requested) = mpsc::channel(WAITING_REQUESTS);
         let teller = Teller {
             source,
             log: log.clone(),
-            head,
+            turns,
             whole: None,
             over: false,
         };
         tokio::spawn(teller.run(requested));
         Self {
             log,
-            head: heads,
+            group,
             requests,
         }
     }
 
     fn is_over(&self) -> bool {
-        self.head.has_changed().is_err()
+        self.requests.is_closed()
     }
 
     /// Follows what `pattern` matches, from all there is on.
@@ -134,7 +134,7 @@ impl Broadcast {
         let all = self.all(&pattern).await?;
         Ok(Reader {
             broadcast: self.clone(),
-            head: self.head.clone(),
+            head: self.group.join(),
             pattern,
             next: all.next,
             ready: all.into_pieces(&[]),
@@ -152,18 +152,27 @@ impl Broadcast {
     }
 
     fn read(&self, next: u64, pattern: &Pattern) -> Read {
-        let batch = match lock(&self.log).get(next) {
-            Ok(Some(batch)) => batch,
-            Ok(None) => return Read::Nothing,
+        let batches = match lock(&self.log).from(next, JOINED_BYTES) {
+            Ok(batches) => batches,
             Err(Dropped) => return Read::Dropped,
         };
-        Read::Batch(batch.wanted(pattern))
+        match &batches[..] {
+            [] => Read::Nothing,
+            [one] => Read::Batches(one.wanted(pattern), 1),
+            several => {
+                let mut joined = Vec::new();
+                for batch in several {
+                    joined.extend_from_slice(&batch.wanted(pattern));
+                }
+                Read::Batches(joined.into(), several.len() as u64)
+            }
+        }
     }
 }
 
 enum Read {
-    /// What is wanted of a batch.
-    Batch(Bytes),
+    /// What is wanted of so many batches.
+    Batches(Bytes, u64),
     Nothing,
     Dropped,
 }
@@ -202,8 +211,8 @@ impl Reader {
             }
             self.head.borrow_and_update();
             match self.broadcast.read(self.next, &self.pattern) {
-                Read::Batch(bytes) => {
-                    self.next += 1;
+                Read::Batches(bytes, count) => {
+                    self.next += count;
                     self.ready.extend((!bytes.is_empty()).then_some(bytes));
                 }
                 Read::Dropped => {
@@ -248,8 +257,7 @@ impl All {
 struct Teller {
     source: Source,
     log: Arc<Mutex<Log>>,
-    /// How many batches there were.
-    head: watch::Sender<u64>,
+    turns: Turns,
     /// All there is, for those who ask next.
     whole: Option<(Instant, All)>,
     over: bool,
@@ -257,23 +265,23 @@ struct Teller {
 
 impl Teller {
     async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        let mut gathered_at = Instant::now();
         while !self.over {
-            let gathering = gathered_at > Instant::now();
+            let turn = self.turns.next_at(Instant::now());
             tokio::select! {
                 request = requests.recv() => match request {
                     Some(request) => self.answer(request),
                     None => return,
                 },
-                () = sleep_until(gathered_at), if gathering => {}
-                told = self.source.told.next(), if !gathering => match told {
+                () = sleep_until(turn.unwrap_or_else(Instant::now)), if turn.is_some() => {
+                    let waiting = self.waiting();
+                    self.publish(waiting);
+                    self.turns.take(Instant::now());
+                }
+                told = self.source.told.next(), if turn.is_none() => match told {
                     Some(first) => {
                         let rest = self.waiting();
                         self.publish([first].into_iter().chain(rest));
-                        // The registry's own handle is no reader.
-                        let readers = self.head.receiver_count().saturating_sub(1);
-                        let readers = u32::try_from(readers).unwrap_or(u32::MAX);
-                        gathered_at = Instant::now() + GATHER_PER_READER * readers;
+                        self.turns.take(Instant::now());
                     }
                     None => return,
                 },
@@ -325,13 +333,13 @@ impl Teller {
         drop(log);
         self.whole
             .take_if(|(made_at, _)| made_at.elapsed() > SHARED_FOR);
-        self.head.send_replace(head);
+        self.turns.advance(head);
     }
 
     fn answer(&mut self, request: Request) {
         let everything = request.pattern == Pattern::any();
         self.whole.take_if(|(made_at, all)| {
-            made_at.elapsed() > SHARED_FOR || lock(&self.log).get(all.next).is_err()
+            made_at.elapsed() > SHARED_FOR || !lock(&self.log).has(all.next)
         });
         let all = match &self.whole {
             Some((_, all)) if everything => Ok(all.clone()),
@@ -352,7 +360,7 @@ impl Teller {
         let mut bytes = (self.source.all)(pattern);
         // What changed while it was made may be in it or not. The last of it is told with it: told in full, it
         // would show values that were overwritten already.
-        let mut next = *self.head.borrow();
+        let mut next = self.turns.head();
         let meanwhile = self.waiting();
         if !meanwhile.iter().any(|told| matches!(told, Told::Gap)) {
             let mut last = BTreeMap::new();
@@ -368,7 +376,7 @@ impl Teller {
             }
             last.values().for_each(|change| bytes.extend(*change));
             self.publish(meanwhile);
-            next = *self.head.borrow();
+            next = self.turns.head();
         } else {
             // Its place is dropped with this: it will ask again.
             self.publish(meanwhile);

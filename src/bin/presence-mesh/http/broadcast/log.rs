@@ -28,10 +28,24 @@ impl Log {
         self.first + self.batches.len() as u64
     }
 
-    pub fn get(&self, number: u64) -> Result<Option<Arc<Batch>>, Dropped> {
+    /// The batch of this number and those after it, as far as they are shorter than this together; one at the least,
+    /// if there is any.
+    pub fn from(&self, number: u64, bytes: usize) -> Result<Vec<Arc<Batch>>, Dropped> {
         let at = number.checked_sub(self.first).ok_or(Dropped)?;
         let at = usize::try_from(at).unwrap_or(usize::MAX);
-        Ok(self.batches.get(at).cloned())
+        let (mut sum, mut found) = (0, Vec::new());
+        for batch in self.batches.iter().skip(at) {
+            sum += batch.bytes.len();
+            if sum > bytes && !found.is_empty() {
+                break;
+            }
+            found.push(batch.clone());
+        }
+        Ok(found)
+    }
+
+    pub fn has(&self, number: u64) -> bool {
+        number >= self.first
     }
 
     pub fn push(&mut self, batch: Batch) {
@@ -76,16 +90,38 @@ impl Batch {
             let name = about.as_ref().map(|(name, _)| name);
             name.is_none_or(|name| pattern.matches(name))
         };
-        if self.parts.iter().all(|(about, _)| wanted(about)) {
+        if pattern.as_str() == "*" || self.parts.iter().all(|(about, _)| wanted(about)) {
             return self.bytes.clone();
         }
         let (mut start, mut found) = (0, Vec::new());
         for (about, end) in &self.parts {
             if wanted(about) {
-                found.extend(&self.bytes[start..*end]);
+                found.extend_from_slice(&self.bytes[start..*end]);
             }
             start = *end;
         }
         found.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_batches_are_got_together_and_a_large_one_alone() {
+        let mut log = Log::default();
+        for length in [10, 20, 30, 100, 10] {
+            let mut bytes = vec![b'x'; length];
+            log.push(Batch::of(&mut bytes, &mut vec![(None, length)]));
+        }
+        let lengths = |from: u64| -> Vec<usize> {
+            let found = log.from(from, 60).ok().expect("all is kept");
+            found.iter().map(|batch| batch.bytes.len()).collect()
+        };
+        assert_eq!(lengths(0), [10, 20, 30]);
+        assert_eq!(lengths(2), [30]);
+        assert_eq!(lengths(3), [100]);
+        assert_eq!(lengths(5), [0; 0]);
     }
 }
