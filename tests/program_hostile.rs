@@ -517,6 +517,21 @@ fn when_all_connections_are_at_work_others_are_told_so() {
     });
     assert_eq!(status("GET", &refusal), 503);
     assert!(refusal.contains("too many connections"), "{refusal}");
+
+    // Who asks only once the refusal is there gets it all the same, in full and with an end.
+    wait_for("refusal of one that asks late", PATIENCE, || {
+        let mut late = connect(&node);
+        late.set_read_timeout(Some(Duration::from_secs(1)))
+            .expect("a socket");
+        // Who has got a place hears nothing.
+        late.peek(&mut [0; 1]).ok()?;
+        late.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        late.write_all(ask.as_bytes()).expect("it is open");
+        let mut answer = String::new();
+        late.read_to_string(&mut answer).expect("no reset");
+        assert_eq!(status("late", &answer), 503);
+        Some(())
+    });
     for writer in writers {
         let _ = writer.shutdown(Shutdown::Both);
     }

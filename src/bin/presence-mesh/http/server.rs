@@ -15,6 +15,7 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, getrlimit, nice, setrlimit};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
@@ -37,6 +38,11 @@ const SEND_BUFFER_BYTES: u32 = 128 * 1024;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Request line and headers together; hyper answers 431 beyond it. Also bounds what is buffered of a body.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
+/// Refused connections heard out at once; further ones are closed as soon as they are told.
+const MAX_REFUSED: usize = 64;
+/// How much of what a refused one says is taken, and for how long.
+const REFUSED_BYTES: u64 = 64 * 1024;
+const REFUSED_FOR: Duration = Duration::from_secs(2);
 /// How long to wait when the system has no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Threads that answer.
@@ -131,8 +137,10 @@ async fn accept(listener: TcpListener, address: SocketAddr, router: Router) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let idle = Arc::<Idle>::default();
     let mut connections = JoinSet::new();
+    let mut refused = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
+        while refused.try_join_next().is_some() {}
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -143,7 +151,11 @@ async fn accept(listener: TcpListener, address: SocketAddr, router: Router) {
             }
         };
         if slots.available_permits() == 0 && !idle.end_oldest() {
-            refuse(stream);
+            if let Some(stream) = refuse(stream)
+                && refused.len() < MAX_REFUSED
+            {
+                refused.spawn(tokio::time::timeout(REFUSED_FOR, hear_out(stream)));
+            }
             continue;
         }
         let slot = slots
@@ -192,16 +204,25 @@ async fn serve(stream: TcpStream, caller: Caller, place: &Arc<Place>, router: Ro
 }
 
 /// Says that there is no room, as far as that can be said at once.
-fn refuse(stream: TcpStream) {
+fn refuse(stream: TcpStream) -> Option<TcpStream> {
     let answer = refusal(
         StatusCode::SERVICE_UNAVAILABLE,
         "too many connections are at work",
     );
-    if let Ok(mut stream) = stream.into_std() {
-        // What is left unread would make the system take the answer back.
-        let _ = stream.read(&mut [0; 4_096]);
-        let _ = stream.write(&answer);
-    }
+    let mut stream = stream.into_std().ok()?;
+    // What is left unread would make the system take the answer back.
+    let _ = stream.read(&mut [0; 4_096]);
+    stream.write_all(&answer).ok()?;
+    TcpStream::from_std(stream).ok()
+}
+
+/// Ends an answered connection when the other side does: what it asks too late would make the system reset it, and
+/// the answer be lost.
+async fn hear_out(mut stream: TcpStream) -> std::io::Result<()> {
+    stream.shutdown().await?;
+    let mut rest = stream.take(REFUSED_BYTES);
+    tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?;
+    Ok(())
 }
 
 /// Lets the process open as many files as it may: each connection is one, and the usual soft limit of 1,024 is
