@@ -4,6 +4,7 @@ mod support {
     pub mod process;
 }
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -37,9 +38,13 @@ fn invite(node: &Node, flags: &[&str]) -> String {
 }
 
 fn join(dir: &Path, line: &str) -> Output {
+    join_with(&["--dir".as_ref(), dir.as_os_str()], line)
+}
+
+fn join_with(flags: &[&OsStr], line: &str) -> Output {
     let mut child = program()
-        .args(["join", "--node", "paris", "--dir"])
-        .arg(dir)
+        .args(["join", "--node", "paris"])
+        .args(flags)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -107,6 +112,36 @@ fn who_is_invited_joins_once() {
     );
     let secret = &line[16..line.find('@').expect("an invite has a host")];
     assert!(!log.contains(secret), "{log}");
+}
+
+/// With a folder of its own for what it knows, the node is the one that was told to the inviter: now, and when it
+/// comes in once more.
+#[test]
+fn who_joins_is_who_runs() {
+    let world = World::new();
+    let berlin = world.start("berlin", &[], &[]);
+    let data_dir = world.path("state");
+    for name in ["paris", "paris-again"] {
+        let line = invite(&berlin, &["--address", &mesh_address(&berlin)]);
+        let dir = world.path(name);
+        let flags = ["--dir", "--data-dir"].map(OsStr::new);
+        let flags = [flags[0], dir.as_os_str(), flags[1], data_dir.as_os_str()];
+        let joined = join_with(&flags, &line);
+        assert!(joined.status.success(), "{}", text(&joined.stderr));
+        assert!(!dir.join(FILES[1]).exists());
+        let mut paris = run_joined(&world, &dir);
+        let told = |log: &str| {
+            let used = log
+                .lines()
+                .filter(|line| line.contains("an invite was used"));
+            used.filter(|line| line.contains(&paris.replica)).count()
+        };
+        let wanted = if name == "paris" { 1 } else { 2 };
+        assert_eq!(told(&berlin.log()), wanted, "{}", berlin.log());
+        paris.terminate();
+    }
+    let identity = fs::metadata(data_dir.join(FILES[1])).expect("it was made");
+    assert_eq!(identity.permissions().mode() & 0o777, 0o600);
 }
 
 #[test]

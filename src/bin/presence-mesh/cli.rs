@@ -473,7 +473,7 @@ pub struct JoinArgs {
     /// Where to write mesh.key, identity.key and presence-mesh.toml
     #[arg(long, default_value = ".")]
     pub dir: PathBuf,
-    /// Where the node is to keep its identity, made at its first start, and its state [default: DIR]
+    /// Where the node is to keep its identity, which is made unless there is one, and its state [default: DIR]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// What people call this node [default: the host's name]

@@ -1,8 +1,8 @@
 //! `init`: the files of a new node, which `join` writes, too.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -29,8 +29,9 @@ pub fn run(args: &InitArgs) -> anyhow::Result<()> {
 #[derive(Debug)]
 pub struct Files {
     dir: PathBuf,
-    /// Another folder is another user's, who makes its own identity at the first start.
     data_dir: Option<PathBuf>,
+    /// Where an identity is to be written.
+    identity: Option<PathBuf>,
 }
 
 impl Files {
@@ -38,24 +39,46 @@ impl Files {
     const CONFIG: &str = "presence-mesh.toml";
     const IDENTITY: &str = "identity.key";
 
-    /// Makes the folder. `data_dir`: where the node is to keep what it knows, when not there.
+    /// Makes the folder. `data_dir`: where the node is to keep what it knows, when not there; it makes its own
+    /// identity there at its first start, unless [`Files::identity`] does.
     ///
     /// # Errors
     /// When one of the files is there, or nothing can be written there.
     pub fn prepare(dir: &Path, data_dir: Option<&Path>) -> anyhow::Result<Self> {
         let absolute = |path| std::path::absolute(path).context("no working directory");
         let (dir, data_dir) = (absolute(dir)?, data_dir.map(absolute).transpose()?);
-        let identity = data_dir.is_none().then_some(Self::IDENTITY);
-        let names = [Self::KEY, Self::CONFIG].into_iter().chain(identity);
-        let mut files = names.map(|name| dir.join(name));
+        let identity = data_dir.is_none().then(|| dir.join(Self::IDENTITY));
+        let names = [Self::KEY, Self::CONFIG].map(|name| dir.join(name));
+        let mut files = names.into_iter().chain(identity.clone());
         if let Some(file) = files.find(|file| file.symlink_metadata().is_ok()) {
             bail!("{} exists already: nothing was changed", file.display());
         }
         configuration("", "", data_dir.as_ref().unwrap_or(&dir), &[])?;
-        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        access(&dir, Access::WRITE_OK | Access::EXEC_OK)
-            .with_context(|| format!("cannot write to {}", dir.display()))?;
-        Ok(Self { dir, data_dir })
+        make(&dir)?;
+        Ok(Self {
+            dir,
+            data_dir,
+            identity,
+        })
+    }
+
+    /// Who the node is to be: whom its folder knows, or somebody new, who is written there with all the rest.
+    ///
+    /// # Errors
+    /// When the identity there cannot be used, or none can be written there.
+    pub fn identity(&mut self) -> anyhow::Result<Identity> {
+        if let Some(folder) = &self.data_dir {
+            let file = folder.join(Self::IDENTITY);
+            let cannot = |what| format!("cannot {what} {}", file.display());
+            match fs::read_to_string(&file) {
+                Ok(text) => return Identity::parse(&text).with_context(|| cannot("use")),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error).with_context(|| cannot("read")),
+            }
+            make(folder)?;
+            self.identity = Some(file);
+        }
+        Ok(Identity::from_bytes(random_bytes()?))
     }
 
     /// Writes all of them or none, and tells where and what to do next.
@@ -74,9 +97,8 @@ impl Files {
             (self.dir.join(Self::KEY), 0o600, key.to_text()),
             (config.clone(), 0o644, text),
         ];
-        if self.data_dir.is_none() {
-            let file = self.dir.join(Self::IDENTITY);
-            files.push((file, 0o600, identity.to_text()));
+        if let Some(file) = &self.identity {
+            files.push((file.clone(), 0o600, identity.to_text()));
         }
         let mut made: Vec<&Path> = Vec::new();
         for (file, mode, text) in &files {
@@ -92,7 +114,7 @@ impl Files {
         for (file, ..) in &files {
             output::line(format_args!("wrote {}", file.display()))?;
         }
-        if self.data_dir.is_none() {
+        if self.identity.is_some() {
             eprintln!("This node is {}.", identity.replica());
         }
         eprintln!("Start it: presence-mesh run --config {}", config.display());
@@ -140,12 +162,27 @@ listen = "127.0.0.1:4780"
     ))
 }
 
-fn write_new(file: &Path, mode: u32, text: &str) -> std::io::Result<()> {
+/// A folder that can be written to.
+fn make(dir: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    access(dir, Access::WRITE_OK | Access::EXEC_OK)
+        .with_context(|| format!("cannot write to {}", dir.display()))
+}
+
+/// The file belongs to whom its folder does: root may make it for a service that runs as somebody else.
+fn write_new(path: &Path, mode: u32, text: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(mode)
-        .open(file)?;
+        .open(path)?;
+    if let Some(folder) = path.parent() {
+        let (folder, own) = (folder.metadata()?, file.metadata()?);
+        if folder.uid() != own.uid() {
+            // Only root can, and only root has to.
+            let _ = fchown(&file, Some(folder.uid()), Some(folder.gid()));
+        }
+    }
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }

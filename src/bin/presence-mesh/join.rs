@@ -4,10 +4,10 @@ use std::io::{self, BufRead, IsTerminal as _};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use presence_mesh::{Identity, Invite};
+use presence_mesh::Invite;
 
 use crate::cli::JoinArgs;
-use crate::init::{Files, random_bytes};
+use crate::init::Files;
 use crate::settings::Settings;
 use crate::{exit, logs, settings, span};
 
@@ -28,8 +28,9 @@ pub fn run(args: &JoinArgs) -> anyhow::Result<()> {
     }
     let invite = read(io::stdin().lock())?;
     // Before the invite is used up.
-    let files = Files::prepare(&args.dir, args.data_dir.as_deref())?;
-    let identity = Identity::from_bytes(random_bytes()?);
+    let mut files = Files::prepare(&args.dir, args.data_dir.as_deref())?;
+    // The one the node will have: who gave the invite is told it, and may let nobody else in.
+    let identity = files.identity()?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let welcome = runtime
         .block_on(invite.redeem(&identity))
