@@ -293,7 +293,8 @@ impl Care {
     }
 
     /// A connection was made: by dialling `address`, or by the other. Says whether to keep it: a join address
-    /// that leads to a peer we were connected to all along has told us whose it is, and that is all.
+    /// that leads to a peer we were connected to all along has told us whose it is, and that is all; and a dial that
+    /// took long (a name that is found slowly) would look like a restart of ours to a peer that came meanwhile.
     #[must_use = "a connection that is not kept must be closed at once, or it counts as a sign of a restart"]
     pub(super) fn connected(
         &mut self,
@@ -316,11 +317,12 @@ impl Care {
             .peers
             .entry(replica)
             .or_insert_with(|| Peer::new(how, now));
-        let old = peer
-            .connections
-            .first()
-            .is_some_and(|first| began.saturating_sub(first.since) > SIMULTANEOUS);
-        let keep = join.is_none() || !old;
+        let first = peer.connections.first().map(|first| first.since);
+        let later_by =
+            |at: Duration| first.map_or(Duration::ZERO, |since| at.saturating_sub(since));
+        let old = later_by(began) > SIMULTANEOUS;
+        let late = address.is_some() && !old && later_by(now) > SIMULTANEOUS;
+        let keep = !late && (join.is_none() || !old);
         if old && keep && peer.second.is_none() {
             peer.second = Some((id, now + GRACE));
         }

@@ -274,6 +274,23 @@ fn two_dials_at_once_are_no_reason_to_start_over() {
     assert_eq!(disconnects(&run(&mut care, &mut now, ms(5_000))), []);
 }
 
+/// The other side saw it begin only now, and would take it for the dial of somebody who came back.
+#[test]
+fn a_slow_dial_is_dropped_when_the_peer_came_meanwhile() {
+    let (mut care, mut now) = (care(&[]), ms(0));
+    connect(&mut care, 9, 1, ms(1_000));
+    run(&mut care, &mut now, ms(5_000));
+    let made = Made {
+        began: ms(0),
+        address: Some(address(9)),
+        join: None,
+        how: FoundBy::Join,
+    };
+    assert!(!care.connected(node(9), connection(2), made, now));
+    care.closed(node(9), connection(2), ms(5_010));
+    assert_eq!(disconnects(&run(&mut care, &mut now, ms(6_500))), []);
+}
+
 /// A machine so busy that it took five seconds over a handshake.
 #[test]
 fn a_dial_begun_in_time_is_no_reason_to_start_over() {
