@@ -342,6 +342,15 @@ fn the_demo_is_cut_healed_and_killed_from_its_page() {
         "document.getElementById('facts').textContent.includes('24 not live')",
         PATIENCE,
     );
+    // Nobody looks at a cut for less than some seconds.
+    wait_for("lamps of three seconds ago", PATIENCE, || {
+        let lamps = demo.get("/api/v1/devices");
+        let lamps = lamps.as_array().expect("a list").iter();
+        let far: Vec<_> = lamps.filter(|lamp| lamp["freshness"] != "live").collect();
+        assert!(far.iter().all(|lamp| lamp["freshness"] == "stale"));
+        let old = |lamp: &&Value| lamp["age_ms"].as_u64() > Some(3_000);
+        far.iter().all(old).then_some(())
+    });
     click("Heal");
     page.await_js(
         "document.getElementById('log').textContent.includes('HEALED')",

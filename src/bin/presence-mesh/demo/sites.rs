@@ -15,6 +15,8 @@ const NAMES: [&str; 16] = [
     "berlin", "paris", "london", "madrid", "oslo", "rome", "vienna", "lisbon", "dublin", "prague",
     "warsaw", "athens", "zurich", "lyon", "porto", "riga",
 ];
+/// The 2 s of the preset are too short to see lamps go stale, and their age count; a cut of the headless demo lasts 8 s.
+const GONE_AFTER: Duration = Duration::from_secs(6);
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// All nodes, and the links between them.
@@ -78,6 +80,8 @@ impl Sites {
         let join: Vec<String> = known
             .flat_map(|(_, mesh)| mesh.addresses().to_vec())
             .collect();
+        let mut timing = Preset::Local.timing();
+        timing.gone_after = GONE_AFTER;
         let mesh = Mesh::builder("demo")
             .node(name)
             .key(self.key.clone())
@@ -85,7 +89,7 @@ impl Sites {
             .listen("127.0.0.1:0")?
             .join(join)?
             .mdns(false)
-            .preset(Preset::Local)
+            .timing(timing)
             .links(self.links.clone())
             .start();
         mesh.await.with_context(|| format!("cannot start {name}"))
