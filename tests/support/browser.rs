@@ -175,6 +175,16 @@ impl Page<'_> {
         }
     }
 
+    /// What a screen reader calls the first element that `selector` matches.
+    pub fn accessible_name(&self, selector: &str) -> String {
+        let find = json!({"expression": format!("document.querySelector('{selector}')")});
+        let found = self.call("Runtime.evaluate", find);
+        let which = json!({"objectId": found["result"]["objectId"], "fetchRelatives": false});
+        let tree = self.call("Accessibility.getPartialAXTree", which);
+        let name = &tree["nodes"][0]["name"]["value"];
+        name.as_str().expect("it has a name").to_owned()
+    }
+
     pub fn close(self) {
         self.call("Page.close", json!({}));
     }

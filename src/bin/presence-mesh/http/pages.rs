@@ -29,6 +29,8 @@ const ASSETS: [(&str, &str, &str); 7] = [
     ("/web/wall.js", SCRIPT, include_str!("../web/wall.js")),
     ("/web/mesh.js", SCRIPT, include_str!("../web/mesh.js")),
 ];
+/// What the head of each page holds.
+const HEAD: &str = include_str!("../web/head.html");
 const PANEL: &str = include_str!("../web/panel.html");
 const WALL: &str = include_str!("../web/wall.html");
 const MESH: &str = include_str!("../web/mesh.html");
@@ -73,6 +75,7 @@ fn page(app: &App, template: &str, query: &str) -> Response {
         "node" => escape(mesh.node()),
         "query" => escape(query),
         "demo" => app.stage.is_some().to_string(),
+        "head" => HEAD.to_owned(),
         "sprite" => LAMPS.to_owned(),
         "table" => served::lamps(&mesh, &app.people, query),
         "nodes" => served::nodes(&mesh),
@@ -133,21 +136,23 @@ mod tests {
     #[test]
     fn all_pages_together_weigh_less_than_60_kb() {
         let assets: usize = ASSETS.iter().map(|(_, _, content)| content.len()).sum();
-        let all = assets + PANEL.len() + WALL.len() + MESH.len() + LAMPS.len();
+        let all = assets + HEAD.len() + PANEL.len() + WALL.len() + MESH.len() + LAMPS.len();
         assert!(all < 60_000, "{all} bytes");
     }
 
     /// A typing error in a template would be a panic in front of people.
     #[test]
     fn templates_name_what_there_is_and_load_nothing_from_elsewhere() {
-        let names = ["mesh", "node", "query", "demo", "sprite", "table", "nodes"];
-        for template in [PANEL, WALL, MESH] {
+        let names = [
+            "mesh", "node", "query", "demo", "head", "sprite", "table", "nodes",
+        ];
+        for template in [HEAD, PANEL, WALL, MESH] {
             let filled = fill(template, |name| {
                 assert!(names.contains(&name), "{name}");
                 "{{mesh}}".to_owned()
             });
             assert!(
-                filled.contains("{{mesh}}"),
+                template == HEAD || filled.contains("{{mesh}}"),
                 "what is put in is not filled again"
             );
             for outside in ["http://", "https://", "//", "style=", "onclick", "<script>"] {

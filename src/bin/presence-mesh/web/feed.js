@@ -124,10 +124,6 @@ export class Feed {
 		return object.age_ms + Date.now() - object.at;
 	}
 
-	object(space, key) {
-		return this.#spaces.get(space)?.get(key);
-	}
-
 	async #directory() {
 		try {
 			const answer = await fetch("/api/v1/people");

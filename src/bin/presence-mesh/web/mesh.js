@@ -103,7 +103,7 @@ function drawNodes() {
 }
 
 function doubts(node) {
-	return [node.stale && `${node.stale} stale`, node.gone && `${node.gone} gone`].filter(Boolean).join(", ") || "all live";
+	return [node.stale && node.stale + " stale", node.gone && node.gone + " gone"].filter(Boolean).join(", ") || "all live";
 }
 
 /** Nodes on a circle; a line for each link that is known. */
@@ -166,9 +166,9 @@ function stageUp() {
 		element.onclick = () => act(what, body);
 		return element;
 	};
-	const phase = h("p", { class: "phase", role: "status" });
+	const phase = h("p", { role: "status" });
 	const cut = button("Cut the network in two", "cut", {}, { class: "warn" });
-	const last = h("p", { class: "dim last" });
+	const last = h("p", { class: "dim" });
 	const heal = button("Heal", "heal", {}, { class: "good" });
 	const call = button("Ring a phone", "call");
 	const kills = h("div", { class: "kills", role: "group", "aria-label": "Kill or revive a node" });

@@ -1,7 +1,7 @@
 // `/`: find a person, see whether they are free.
 
 import { Feed, byId, clock, h, plain, say, span, title, value } from "./feed.js";
-import { List, draw, fill, place, refill } from "./list.js";
+import { List, fill, look, parted, place, refill } from "./list.js";
 
 const CHIPS = {
 	all: ["All", () => true],
@@ -10,6 +10,7 @@ const CHIPS = {
 	mail: ["Messages", (view) => view.mail > 0],
 };
 
+const ROWS = ".site:not([hidden]) .list:not([hidden]) .row";
 const search = byId("q");
 const card = byId("card");
 const sites = new Map(); // name -> section
@@ -78,6 +79,7 @@ function addSite(name) {
 	const fold = () => {
 		button.setAttribute("aria-expanded", !shut.has(name));
 		root.hidden = shut.has(name);
+		look();
 	};
 	button.onclick = () => {
 		if (!shut.delete(name)) shut.add(name);
@@ -127,9 +129,9 @@ document.addEventListener("keydown", (event) => {
 		search.value = "";
 		filter();
 	} else if (event.key === "ArrowDown" && document.activeElement === search) {
-		document.querySelector(".site:not([hidden]) .list:not([hidden]) .row")?.focus();
+		document.querySelector(ROWS)?.focus();
 	} else if (row && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
-		const all = [...document.querySelectorAll(".site:not([hidden]) .list:not([hidden]) .row")];
+		const all = [...document.querySelectorAll(ROWS)];
 		const next = all[all.indexOf(document.activeElement) + (event.key === "ArrowDown" ? 1 : -1)];
 		(next ?? (event.key === "ArrowUp" ? search : null))?.focus();
 	} else return;
@@ -155,7 +157,7 @@ card.addEventListener("close", () => {
 card.addEventListener("click", (event) => event.target === card && card.close());
 
 function layOut(row) {
-	const head = draw("div");
+	const head = parted("div");
 	head.name.id = "card-name";
 	const facts = h("dl", {});
 	const parts = h("ul", { class: "parts" });

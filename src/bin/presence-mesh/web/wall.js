@@ -24,7 +24,7 @@ const feed = new Feed({
 	},
 	beat(beat) {
 		const peers = new Map(beat.peers.map((peer) => [peer.node, peer.standing === "alive"]));
-		for (const [node, alive] of peers) if (last?.has(node) && last.get(node) !== alive) tell(`${node} ${alive ? "in touch again" : "out of touch: its lamps show their last state"}`, true);
+		for (const [node, alive] of peers) if (last?.has(node) && last.get(node) !== alive) tell(`${node} ${alive ? "in touch again" : "out of touch: its lamps show their last state"}`);
 		last = peers;
 		count();
 	},
@@ -47,8 +47,7 @@ function arrange(rows) {
 			const element = h("section", { class: "site" }, h("h2", {}, h("span", {}, name), note), root);
 			sites.set(name, { element, note, list: new List(root, "div", feed) });
 		}
-		const site = sites.get(name);
-		site.rows = mine;
+		sites.get(name).rows = mine;
 	}
 	place([...found.keys()].map((name) => sites.get(name).element));
 	fit();
@@ -70,10 +69,10 @@ function count() {
 	counting = 0;
 	const sum = { people: 0, free: 0, call: 0, other: 0 };
 	for (const site of sites.values()) {
-		let free = 0, stale = 0, age = 0;
+		let free = 0, stale = 0;
 		for (const row of site.rows) {
 			const view = feed.view(row);
-			if (view.stale) stale++, (age = Math.max(age, view.age));
+			stale += view.stale;
 			if (view.shape === "mail") continue;
 			sum.people++;
 			if (view.shape === "free") sum.free++, free++;
@@ -84,8 +83,8 @@ function count() {
 		site.element.classList.toggle("doubted", stale === all);
 		site.note.textContent = !feed.live ? "last known" : stale === all ? "out of touch" : stale ? `${stale} not up to date` : site.rows[0]?.device ? `${free} free` : "";
 	}
-	const parts = [`${sum.people} people`, `${sum.free} free`, `${sum.call} on a call`, sum.other && `${sum.other} other`].filter(Boolean);
-	if (feed.rows.length) byId("sum").textContent = parts.join(" · ");
+	const other = sum.other ? ` · ${sum.other} other` : "";
+	if (feed.rows.length) byId("sum").textContent = `${sum.people} people · ${sum.free} free · ${sum.call} on a call${other}`;
 	if (feed.live && feed.beat) {
 		const [up, all] = feed.touch;
 		byId("pill").textContent = `${up} of ${all} nodes in touch`;
