@@ -287,6 +287,7 @@ impl Teller {
                 },
             }
         }
+        self.turns.end();
     }
 
     /// What the source tells without being waited for.
@@ -504,6 +505,23 @@ mod tests {
         assert_eq!(piece(&mut reader).await, "all ");
         let mut reader = broadcast.follow("*".into()).await.unwrap();
         assert_eq!(piece(&mut reader).await, "all a=2 b=2 c=1 ");
+    }
+
+    /// Whose turn has not come yet, too.
+    #[tokio::test]
+    async fn everybody_is_told_the_last() {
+        let (sender, _, source) = source();
+        let broadcast = Arc::new(Broadcast::start(source));
+        let mut readers = Vec::new();
+        for _ in 0..500 {
+            readers.push(broadcast.follow("*".into()).await.unwrap());
+        }
+        sender.send(event("k", "last")).unwrap();
+        drop(sender);
+        for mut reader in readers {
+            assert_eq!(piece(&mut reader).await, "last");
+            assert!(reader.next().await.is_none());
+        }
     }
 
     #[tokio::test]

@@ -87,6 +87,13 @@ impl Turns {
             self.untold -= 1;
         }
     }
+
+    /// Tells all the rest at once: nothing comes any more.
+    pub fn end(&self) {
+        for group in &self.groups {
+            group.send_replace(self.head);
+        }
+    }
 }
 
 impl Group {
