@@ -31,7 +31,7 @@ use super::refusals::Refusals;
 use super::shared::{Command, Shared};
 use super::sync_codec::Refused;
 use crate::model::ReplicaId;
-use crate::proto::{Output, Replica, Report, RequestId};
+use crate::proto::{Output, Report, RequestId};
 use crate::wire::{self, MeshId};
 
 /// Events of the network taken in one turn, before local work gets its own.
