@@ -643,6 +643,9 @@ impl Replica {
         if !self.sync.is_hopeful() {
             return Err("something is missing that nobody is asked for".to_owned());
         }
+        if !self.sync.is_counted() {
+            return Err("staged entries are not counted right".to_owned());
+        }
         let limits = &self.config.limits;
         let bounded = |what: &str, number: usize, limit: usize| {
             if number <= limit {

@@ -410,7 +410,6 @@ impl Sync {
             self.arrived.insert(origin);
         }
         let whole = gap.staged.take_if(|staged| done && staged.is_here())?;
-        self.arrived.remove(&origin);
         self.staged_entries -= whole.entries;
         // Its tellers may have gone meanwhile.
         self.drop_hopeless();
@@ -596,7 +595,13 @@ impl Sync {
             .all(|gap| !gap.tellers.is_empty() || here(gap))
     }
 
-    /// How many deltas in parts are half done, for tests and metrics.
+    /// Whether what is staged adds up to what is counted against the limit: an invariant, for tests and the simulator.
+    pub(super) fn is_counted(&self) -> bool {
+        let staged = self.gaps.values().filter_map(|gap| gap.staged.as_ref());
+        staged.map(|staged| staged.entries).sum::<usize>() == self.staged_entries
+    }
+
+    /// How many entries of deltas in parts are here, for tests and metrics.
     pub(super) fn staged_entries(&self) -> usize {
         self.staged_entries
     }
