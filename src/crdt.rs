@@ -61,7 +61,7 @@ pub use delta::{Delta, DeltaError, MAX_SEQ};
 pub use entry::{Content, Entry, MAX_NAMED_DOTS};
 pub use heads::{Head, Heads};
 pub use hlc::{Hlc, HybridClock};
-pub(crate) use key_map::{KeyMap, Slot};
+pub(crate) use key_map::{KeyMap, Slot, place};
 pub use origin_map::{Accepted, OriginMap, Page};
 pub use pending::{Outcome, Pending};
 pub use piece::{Piece, Resume};

@@ -260,7 +260,7 @@ impl Mesh {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn id(&self) -> ReplicaId {
-        self.inner.shared.with(|replica, _| replica.id())
+        self.inner.shared.read(|replica, _| replica.id())
     }
 
     /// This node's life. Changes once at most, when an earlier life turns out to have a greater one.
@@ -274,7 +274,7 @@ impl Mesh {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn incarnation(&self) -> Incarnation {
-        self.inner.shared.with(|replica, _| replica.incarnation())
+        self.inner.shared.read(|replica, _| replica.incarnation())
     }
 
     /// The mesh's name.
@@ -336,21 +336,18 @@ impl Mesh {
             .values()
             .filter(|link| link.connected)
             .count();
-        self.inner.shared.with(|replica, _| {
-            replica.catch_up();
-            Status {
-                mesh: self.inner.mesh.clone(),
-                node: self.inner.node.clone(),
-                replica: replica.id(),
-                incarnation: replica.incarnation(),
-                version: env!("CARGO_PKG_VERSION"),
-                ready: replica.is_ready(),
-                peers_connected,
-                entries: SpaceId::VISIBLE
-                    .map(|space| (space, replica.count(space)))
-                    .into(),
-                digest: replica.digest(),
-            }
+        self.inner.shared.read_all(|replica, _| Status {
+            mesh: self.inner.mesh.clone(),
+            node: self.inner.node.clone(),
+            replica: replica.id(),
+            incarnation: replica.incarnation(),
+            version: env!("CARGO_PKG_VERSION"),
+            ready: replica.is_ready(),
+            peers_connected,
+            entries: SpaceId::VISIBLE
+                .map(|space| (space, replica.count(space)))
+                .into(),
+            digest: replica.digest(),
         })
     }
 
@@ -481,7 +478,7 @@ impl Mesh {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn digest(&self) -> Digest {
-        self.inner.shared.with(|replica, _| replica.digest())
+        self.inner.shared.read(|replica, _| replica.digest())
     }
 
     /// Whether the first exchange with a peer is done, or there was no peer for 5 s.
@@ -497,7 +494,7 @@ impl Mesh {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn is_ready(&self) -> bool {
-        self.inner.shared.with(|replica, _| replica.is_ready())
+        self.inner.shared.read(|replica, _| replica.is_ready())
     }
 
     /// Resolves when [`Mesh::is_ready`]. Cancel safe.
@@ -528,7 +525,7 @@ impl Mesh {
     pub fn counters(&self) -> Counters {
         self.inner
             .shared
-            .with(|replica, _| replica.counters().clone())
+            .read(|replica, _| replica.counters().clone())
     }
 
     /// How this node is doing, in numbers. Cheap: it looks at each origin, and at no key.

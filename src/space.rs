@@ -244,7 +244,7 @@ impl<T: StateValue> Space<T> {
     /// ```
     pub fn get(&self, key: &str) -> Option<Shown<T>> {
         let key = self.kind.key(key).ok()?;
-        let shown = self.shared.with(|replica, now| replica.get(&key, now))?;
+        let shown = self.shared.read(|replica, now| replica.get(&key, now))?;
         self.shown(&shown)
     }
 
@@ -264,10 +264,10 @@ impl<T: StateValue> Space<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn list(&self, pattern: &Pattern) -> Vec<Shown<T>> {
-        let all = self.shared.with(|replica, now| {
-            replica.catch_up();
-            replica.list(self.kind.scope.clone(), pattern, now)
-        });
+        let scope = &self.kind.scope;
+        let all = self
+            .shared
+            .read_all(|replica, now| replica.list(scope.clone(), pattern, now));
         all.iter().filter_map(|shown| self.shown(shown)).collect()
     }
 
@@ -282,10 +282,8 @@ impl<T: StateValue> Space<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn count(&self) -> usize {
-        self.shared.with(|replica, _| {
-            replica.catch_up();
-            replica.count(self.kind.scope.clone())
-        })
+        self.shared
+            .read_all(|replica, _| replica.count(self.kind.scope.clone()))
     }
 
     /// What this node itself says, of this source, ordered by key.
@@ -303,7 +301,7 @@ impl<T: StateValue> Space<T> {
     pub fn own(&self) -> Vec<(String, T)> {
         let own = self
             .shared
-            .with(|replica, _| replica.own(self.kind.scope.clone(), self.source));
+            .read(|replica, _| replica.own(self.kind.scope.clone(), self.source));
         own.iter()
             .filter_map(|(key, value)| {
                 let name = self.kind.local(&key.shared_name());
@@ -387,7 +385,7 @@ impl<T: StateValue> Space<T> {
         };
         let all = self
             .shared
-            .with(|replica, now| replica.contributions(&key, now));
+            .read(|replica, now| replica.contributions(&key, now));
         all.iter()
             .filter_map(|contribution| contribution.decode(|value| self.kind.decode(value)))
             .collect()
@@ -411,7 +409,7 @@ impl<T: StateValue> Space<T> {
         let key = self.kind.key(key).ok()?;
         let explanation = self
             .shared
-            .with(|replica, now| replica.explain(&key, now))?;
+            .read(|replica, now| replica.explain(&key, now))?;
         let mut explanation = explanation.decode(|value| self.kind.decode(value))?;
         explanation.key = self.kind.local(&explanation.key);
         explanation.shown.key = explanation.key.clone();

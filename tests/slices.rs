@@ -4,6 +4,9 @@
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod world;
 
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use presence_mesh::DeviceState::{self, Busy, InUse};
 use world::{World, device};
 
@@ -141,6 +144,45 @@ fn a_reset_is_seen_all_at_once() {
     });
     assert_eq!(world.replica(1).counters().resets_applied, resets + 1);
     world.run_until_agreed(LIMIT_MS);
+    assert_eq!(world.listed(1), world.listed(0));
+}
+
+/// Who reads waits for nobody who shows keys, and sees the same of single ones before, meanwhile and afterwards.
+#[test]
+fn keys_are_read_while_others_show_them() {
+    const READERS: usize = 3;
+    let mut world = two_nodes_apart();
+    world.mend();
+    world.slice = Some(1);
+    run_until(&mut world, |world| seen(world, 1) == Some(InUse));
+    let (replica, now) = (world.replica(1), world.now(1));
+    let waiting = replica.statistics().queues["keys"];
+    assert!(waiting > KEYS / 2, "{waiting} keys wait to be shown");
+    let (ready, done) = (Barrier::new(READERS + 1), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for reader in 0..READERS {
+            let (ready, done) = (&ready, &done);
+            scope.spawn(move || {
+                ready.wait();
+                let mut n = reader;
+                while !done.load(Ordering::Relaxed) {
+                    let key = device(&name(n % KEYS));
+                    let shown = replica.get(&key, now).expect("it has been seen");
+                    assert_eq!(shown.value, InUse.into(), "{key}");
+                    let sides = replica.contributions(&key, now);
+                    assert_eq!(sides.len(), 1, "{key}: {sides:?}");
+                    n += READERS;
+                }
+            });
+        }
+        ready.wait();
+        while replica.show_some(4) {}
+        done.store(true, Ordering::Relaxed);
+    });
+    let replica = world.replica_mut(1);
+    replica.work_some(0);
+    assert!(!replica.is_behind(), "all is shown");
+    replica.check_invariants();
     assert_eq!(world.listed(1), world.listed(0));
 }
 

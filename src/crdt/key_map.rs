@@ -104,6 +104,11 @@ impl<T> Default for KeyMap<T> {
     }
 }
 
+/// Which of `places` a key belongs to, chosen by other bits than where it is kept there.
+pub(crate) fn place(key: &Key, places: usize) -> usize {
+    (hash(key) >> 32) as usize % places
+}
+
 fn hash(key: &Key) -> u64 {
     FxBuildHasher.hash_one(key)
 }

@@ -291,7 +291,7 @@ fn differs(old: &Peer, new: &Peer) -> bool {
 
 /// All other nodes, ordered by name.
 pub(super) fn list(shared: &Shared) -> Vec<Peer> {
-    let members = shared.with(|replica, now| replica.members(now));
+    let members = shared.read(|replica, now| replica.members(now));
     let mut links = shared.links().clone();
     let mut peers: Vec<Peer> = Vec::with_capacity(members.len());
     for member in members {

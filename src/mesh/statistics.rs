@@ -39,7 +39,7 @@ pub(super) fn of(mesh: &Mesh) -> Statistics {
     let links = shared.links();
     let peers_connected = links.values().filter(|link| link.connected).count();
     drop(links);
-    let (replica, ready) = shared.with(|replica, _| (replica.statistics(), replica.is_ready()));
+    let (replica, ready) = shared.read(|replica, _| (replica.statistics(), replica.is_ready()));
     let mut queues = replica.queues.clone();
     queues.insert("commands", shared.waiting_commands());
     #[cfg(feature = "persist")]

@@ -38,7 +38,7 @@ use crate::wire::{self, MeshId};
 const EVENTS_PER_TURN: usize = 32;
 /// Keys taken in or shown in one turn when very many come or change at once: a fraction of a millisecond.
 const KEYS_PER_TURN: usize = 256;
-/// Keys shown while the replica is locked: microseconds.
+/// Keys shown while nobody can write: microseconds.
 const KEYS_AT_ONCE: usize = 4;
 /// How long the next turn waits after one: most of a processor is left to those who read and write meanwhile.
 const TURN_PAUSE: Duration = Duration::from_millis(1);
@@ -226,9 +226,9 @@ impl Driver {
         }
         while more && left > 0 {
             left = left.saturating_sub(KEYS_AT_ONCE);
-            more = self
-                .shared
-                .with_turns(|replica, _| replica.work_some(KEYS_AT_ONCE));
+            if !self.shared.show_some(KEYS_AT_ONCE) {
+                more = self.shared.with_turns(|replica, _| replica.work_some(0));
+            }
         }
         self.turn_due = more.then(|| self.shared.now().mono + TURN_PAUSE);
     }

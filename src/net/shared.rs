@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use parking_lot::MutexGuard;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::clock::Clock;
@@ -33,7 +33,7 @@ pub(crate) enum Command {
 ///
 /// No lock here is held across an `await`, handed out, or held while user code runs.
 pub(crate) struct Shared {
-    replica: parking_lot::Mutex<Replica>,
+    replica: RwLock<Replica>,
     /// Who spins for it: the driver lets them go first.
     spinning: AtomicUsize,
     clock: Clock,
@@ -68,14 +68,14 @@ pub(crate) const COMMAND_QUEUE: usize = 16;
 const SPIN: Duration = Duration::from_millis(1);
 /// Attempts before the processor is given up to whoever else wants it.
 const SPINS: usize = 32;
-/// How often the driver gives up the processor to whoever waits before it takes its turn.
+/// How often the processor is given up to those who wait for the replica.
 const YIELDS: usize = 16;
 
 impl Shared {
     pub(crate) fn new(replica: Replica, clock: Clock) -> (Arc<Self>, mpsc::Receiver<Command>) {
         let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
         let shared = Self {
-            replica: parking_lot::Mutex::new(replica),
+            replica: RwLock::new(replica),
             spinning: AtomicUsize::new(0),
             clock,
             driver: Notify::new(),
@@ -98,36 +98,81 @@ impl Shared {
     /// Locks the replica, fires what is due, and runs `work`; afterwards wakes the watchers that got
     /// something, and the driver when there is something to send.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Replica, Now) -> R) -> R {
-        let replica = self.replica.try_lock().unwrap_or_else(|| self.spin());
+        let replica = self.spin(|| self.replica.try_write(), || self.replica.write());
         self.with_locked(replica, work, |replica| drop(replica))
+    }
+
+    /// Looks at the replica, beside others who look, and beside the driver while it shows keys.
+    pub(crate) fn read<R>(&self, look: impl FnOnce(&Replica, Now) -> R) -> R {
+        let replica = self.spin(|| self.replica.try_read(), || self.replica.read());
+        let now = self.clock.now();
+        // A process that was paused must not show as live what ran out meanwhile.
+        if replica.poll_timeout().is_some_and(|due| due <= now.mono) {
+            drop(replica);
+            return self.with(|replica, now| look(replica, now));
+        }
+        look(&replica, now)
+    }
+
+    /// Like [`Shared::read`], at what is known of all keys together.
+    pub(crate) fn read_all<R>(&self, look: impl Fn(&Replica, Now) -> R) -> R {
+        let behind = |replica: &Replica, now| (!replica.is_behind()).then(|| look(replica, now));
+        self.read(behind).unwrap_or_else(|| {
+            self.with(|replica, now| {
+                replica.catch_up();
+                look(replica, now)
+            })
+        })
     }
 
     /// Like [`Shared::with`], for the driver, which locks the replica again and again: whoever waits for it
     /// meanwhile has it first.
     pub(super) fn with_turns<R>(&self, work: impl FnOnce(&mut Replica, Now) -> R) -> R {
+        self.let_others_go();
+        let replica = self.replica.write();
+        self.with_locked(replica, work, |replica| {
+            RwLockWriteGuard::unlock_fair(replica)
+        })
+    }
+
+    /// Shows at most `keys` keys, for the driver: others read meanwhile. Says whether there may be more.
+    pub(super) fn show_some(&self, keys: usize) -> bool {
+        self.let_others_go();
+        let replica = self.replica.read();
+        let more = replica.show_some(keys);
+        let woken = replica.take_woken();
+        RwLockReadGuard::unlock_fair(replica);
+        self.let_others_go();
+        wake(&self.watchers, &woken);
+        more
+    }
+
+    /// Gives up the processor to those who wait for the replica. One of them may have taken it from whoever had the
+    /// replica, and would wait until that one's turn is over, whatever it does in it.
+    fn let_others_go(&self) {
         let mut yields = 0..YIELDS;
         while self.spinning.load(Ordering::Relaxed) > 0 && yields.next().is_some() {
             std::thread::yield_now();
         }
-        let replica = self.replica.lock();
-        self.with_locked(replica, work, |replica| MutexGuard::unlock_fair(replica))
     }
 
     /// Waits for the replica. The driver's turns are short, and on a busy machine a thread that went to sleep may
     /// wait for milliseconds until it is woken.
-    #[cold]
-    fn spin(&self) -> MutexGuard<'_, Replica> {
+    fn spin<G>(&self, try_lock: impl Fn() -> Option<G>, lock: impl FnOnce() -> G) -> G {
+        if let Some(replica) = try_lock() {
+            return replica;
+        }
         self.spinning.fetch_add(1, Ordering::Relaxed);
         let end = Instant::now() + SPIN;
         let replica = loop {
             let tried = (0..SPINS).find_map(|_| {
                 std::hint::spin_loop();
-                self.replica.try_lock()
+                try_lock()
             });
             match tried {
                 Some(replica) => break replica,
                 None if Instant::now() < end => std::thread::yield_now(),
-                None => break self.replica.lock(),
+                None => break lock(),
             }
         };
         self.spinning.fetch_sub(1, Ordering::Relaxed);
@@ -136,9 +181,9 @@ impl Shared {
 
     fn with_locked<R>(
         &self,
-        mut replica: MutexGuard<'_, Replica>,
+        mut replica: RwLockWriteGuard<'_, Replica>,
         work: impl FnOnce(&mut Replica, Now) -> R,
-        unlock: impl FnOnce(MutexGuard<'_, Replica>),
+        unlock: impl FnOnce(RwLockWriteGuard<'_, Replica>),
     ) -> R {
         let now = self.clock.now();
         let behind = replica.has_work();
@@ -152,6 +197,7 @@ impl Shared {
         let begun = replica.has_work() && !behind;
         let (ready, pending) = (replica.is_ready(), replica.has_output() || begun);
         unlock(replica);
+        self.let_others_go();
         wake(&self.watchers, &woken);
         wake(&self.subscribers, &woken_subscribers);
         if pending {

@@ -1,6 +1,6 @@
 //! Keys that are stored and not shown anew yet.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::store::{OriginIndex, OriginState, Store};
 use crate::crdt::{OriginMap, Slot};
@@ -49,10 +49,6 @@ impl Backlog {
         self.jobs.push_back((origin, all));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.jobs.is_empty()
-    }
-
     /// How many keys there are, or a few more.
     pub(super) fn len(&self, store: &Store) -> usize {
         let left = |(origin, keys): &(OriginIndex, Keys)| match keys {
@@ -83,9 +79,9 @@ impl Backlog {
         }
     }
 
-    /// Whose keys wait.
-    pub(super) fn origins(&self) -> impl Iterator<Item = OriginIndex> {
-        self.jobs.iter().map(|(origin, _)| *origin)
+    /// Whose keys wait, each of them once.
+    pub(super) fn origins(&self) -> BTreeSet<OriginIndex> {
+        self.jobs.iter().map(|(origin, _)| *origin).collect()
     }
 }
 

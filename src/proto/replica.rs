@@ -10,7 +10,7 @@ mod statistics;
 mod track;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::backlog::{AT_ONCE, Backlog};
@@ -43,7 +43,8 @@ pub struct Replica {
     identity: Arc<Identity>,
     store: Store,
     view: View,
-    backlog: Backlog,
+    /// Locked while keys of it are shown: at most one does, whoever reads meanwhile.
+    backlog: Mutex<Backlog>,
     sync: Sync,
     graves: Graves,
     own: Own,
@@ -90,7 +91,7 @@ impl Replica {
         let mut replica = Self {
             store: Store::new(identity.replica(), incarnation),
             view: View::new(config.mailboxes, timing.max_clock_drift, limits),
-            backlog: Backlog::default(),
+            backlog: Mutex::default(),
             sync: Sync::new(ms(timing.retry), limits),
             graves: Graves::new(limits.graves),
             own: Own::new(HybridClock::above(config.hlc_floor), mono),
@@ -174,37 +175,59 @@ impl Replica {
             left -= building.build(left);
             more |= self.accept_back(building);
         }
-        self.show_some(left);
+        if self.is_behind() {
+            self.show_some(left);
+            self.note_late();
+        }
         more
     }
 
     /// Whether [`Replica::work_some`] has something to do.
     pub fn has_work(&self) -> bool {
-        self.sync.has_arrived() || !self.backlog.is_empty()
+        self.sync.has_arrived() || self.is_behind()
     }
 
-    fn show_some(&mut self, keys: usize) {
-        if self.backlog.is_empty() {
-            return;
-        }
+    /// Shows at most `keys` of the keys that wait for it, like [`Replica::work_some`], beside others who only look:
+    /// what they are told of single keys is the same before, meanwhile and afterwards. Says whether there may be more;
+    /// after the last, [`Replica::work_some`] is to be called.
+    pub fn show_some(&self, keys: usize) -> bool {
+        let mut backlog = self.backlog();
         for _ in 0..keys {
-            let Some((index, key)) = self.backlog.next(&self.store) else {
-                break;
+            let Some((index, key)) = backlog.next(&self.store) else {
+                return false;
             };
             self.view.refresh(&self.store, index, &key, self.now);
         }
-        self.view.late = self.backlog.origins().collect();
+        true
+    }
+
+    /// Whether what is shown of many keys, taken together, is behind what is known: see [`Replica::begin`].
+    pub fn is_behind(&self) -> bool {
+        !self.view.late.is_empty()
+    }
+
+    fn backlog(&self) -> MutexGuard<'_, Backlog> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// After the backlog has changed.
+    fn note_late(&mut self) {
+        let late = self.backlog().origins();
+        self.view.late = late.into_iter().collect();
     }
 
     /// Shows all that is known.
     pub fn catch_up(&mut self) {
-        self.show_some(usize::MAX);
+        if self.is_behind() {
+            self.show_some(usize::MAX);
+            self.note_late();
+        }
     }
 
     /// Takes note of the time. What ran out meanwhile is noticed here, before anything else is looked at, and
     /// shown, unless much is waiting to be shown already.
     fn advance(&mut self, now: Now) {
-        let behind = !self.backlog.is_empty();
+        let behind = self.is_behind();
         self.note_time(now);
         if !behind {
             self.catch_up();
@@ -359,8 +382,8 @@ impl Replica {
             }
         }
         if keys.len() >= AT_ONCE {
-            self.backlog.add(index, keys.to_vec());
-            self.view.late = self.backlog.origins().collect();
+            self.backlog().add(index, keys.to_vec());
+            self.note_late();
             return;
         }
         for key in keys {
@@ -372,8 +395,8 @@ impl Replica {
     fn refresh_all(&mut self, index: OriginIndex) {
         let origin = self.store.get(index);
         if origin.map.slots() >= AT_ONCE {
-            self.backlog.add_all(index, None);
-            self.view.late = self.backlog.origins().collect();
+            self.backlog().add_all(index, None);
+            self.note_late();
             return;
         }
         self.read_record(index);
@@ -516,25 +539,27 @@ impl Replica {
         hidden: bool,
     ) -> Result<WatchId, FollowError> {
         let limit = self.config.limits.watches;
-        self.view.watches.add(scope.into(), pattern, hidden, limit)
+        self.view
+            .watches()
+            .add(scope.into(), pattern, hidden, limit)
     }
 
     /// Ends a watch.
     pub fn unwatch(&mut self, id: WatchId) {
-        self.view.watches.remove(id);
+        self.view.watches().remove(id);
     }
 
     /// A watcher's next item.
     pub fn poll_watch(&mut self, id: WatchId, now: Now) -> Option<Watched> {
-        if self.view.watches.wants_snapshot(id) {
+        if self.view.watches().wants_snapshot(id) {
             self.catch_up();
         }
         self.view.poll_watch(&self.store, id, now)
     }
 
     /// The watchers that got something since this was last asked.
-    pub fn take_woken(&mut self) -> BTreeSet<WatchId> {
-        self.view.watches.take_woken()
+    pub fn take_woken(&self) -> BTreeSet<WatchId> {
+        self.view.take_woken()
     }
 
     /// The other replicas, ordered by id.
@@ -654,7 +679,7 @@ impl Replica {
                 Err(format!("{number} {what}, the bound is {limit}"))
             }
         };
-        bounded("watches", self.view.watches.len(), limits.watches)?;
+        bounded("watches", self.view.watchers(), limits.watches)?;
         bounded(
             "staged entries",
             self.sync.staged_entries(),

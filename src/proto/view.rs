@@ -2,12 +2,13 @@
 
 mod apart;
 mod index;
+mod ledger;
+mod rows;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use smallvec::SmallVec;
 
 use super::config::{Limits, Merge};
 use super::evaluate::{Candidate, Candidates, Rules, Verdict, evaluate, span, winner, wins};
@@ -19,38 +20,37 @@ use super::watches::{Next, WatchId, Watched, Watches};
 use crate::crdt::{Dot, Entry, Hlc, KeyMap, Slot, write_over};
 use crate::model::{Key, Pattern, Policy, Scope, SpaceId, Value};
 use crate::zoo::{Fault, planted};
-use apart::{Apart, is_apart};
+use apart::is_apart;
 use index::Index;
+use ledger::Ledger;
+use rows::{Origins, Row, Rows, Shard};
 
 /// What users see of every key.
 ///
 /// A row says who contributes and what was last shown; the contributions themselves stay in the store. What
 /// is shown here equals, at every moment, what [`View::recomputed`] makes of the store from nothing.
+///
+/// Keys are shown anew through a shared reference, so that others read meanwhile. Who holds a shard of the rows may
+/// lock the ledger, and never the other way round.
 #[derive(Debug)]
 pub(super) struct View {
-    rows: KeyMap<Row>,
-    /// What is shown of keys whose contributions are not combined.
-    apart: Apart,
-    index: Index,
-    /// Keys with a held-back stamp, by the wall time at which it is released.
-    held: BTreeSet<(u64, Key)>,
-    pub(super) watches: Watches,
+    rows: Rows,
+    ledger: Mutex<Ledger>,
     /// Origins whose rows are behind the store: single keys are read as if they were not.
-    pub(super) late: SmallVec<[OriginIndex; 4]>,
+    pub(super) late: Origins,
     mailboxes: Merge,
     drift_ms: u64,
     watch_queue: usize,
     /// No stamp that was looked at is later than this, in ms.
-    latest_ms: u64,
+    latest_ms: AtomicU64,
+    /// The first of those in the ledger; [`NEVER`] without any.
+    release_ms: AtomicU64,
     /// The wall clock as of [`View::keep_time`]: every key is shown by this one.
     wall_ms: u64,
 }
 
-#[derive(Debug, Default)]
-struct Row {
-    origins: SmallVec<[OriginIndex; 4]>,
-    shown: Option<Was>,
-}
+/// No stamp is released then.
+const NEVER: u64 = u64::MAX;
 
 /// What was shown last.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,79 +63,118 @@ struct Was {
 impl View {
     pub(super) fn new(mailboxes: Merge, max_clock_drift: Duration, limits: &Limits) -> Self {
         Self {
-            rows: KeyMap::default(),
-            apart: Apart::new(),
-            index: Index::default(),
-            held: BTreeSet::new(),
-            watches: Watches::default(),
-            late: SmallVec::new(),
+            rows: Rows::new(),
+            ledger: Mutex::default(),
+            late: Origins::new(),
             mailboxes,
             drift_ms: u64::try_from(max_clock_drift.as_millis()).unwrap_or(u64::MAX),
             watch_queue: limits.watch_queue,
-            latest_ms: 0,
+            latest_ms: AtomicU64::new(0),
+            release_ms: AtomicU64::new(NEVER),
             wall_ms: 0,
         }
     }
 
     /// Brings one key up to date after `origin` wrote it, withdrew it, or came to stand differently.
-    pub(super) fn refresh(&mut self, store: &Store, origin: OriginIndex, key: &Key, now: Now) {
+    pub(super) fn refresh(&self, store: &Store, origin: OriginIndex, key: &Key, now: Now) {
         if is_apart(key) {
             self.show_apart(store, origin, key, now);
         }
         if key.policy() == Policy::PerOrigin {
             return;
         }
-        let slot = match self.rows.find(key) {
+        let mut shard = self.rows.write(key);
+        let slot = match shard.find(key) {
             Some(slot) => {
-                self.rows.at_mut(slot).1.may_come_from(origin);
+                shard.at_mut(slot).1.may_come_from(origin);
                 slot
             }
             None if store.get(origin).contribution(key).is_none() => return,
             None => {
-                let origins = SmallVec::from_slice(&[origin]);
+                let origins = Origins::from_slice(&[origin]);
                 let shown = None;
-                self.rows.insert(key.clone(), Row { origins, shown })
+                shard.insert(key.clone(), Row { origins, shown })
             }
         };
-        self.show(store, slot, now);
+        self.show(store, &mut shard, slot, now);
     }
 
     /// Takes note of the time, and brings keys up to date whose held-back stamps have come of age.
     pub(super) fn keep_time(&mut self, store: &Store, now: Now) {
         // However little it was: a stamp that had just come of age lies in the future again.
         let limit_ms = now.wall_ms.saturating_add(self.drift_ms);
-        let set_back = now.wall_ms < self.wall_ms && limit_ms < self.latest_ms;
+        let set_back = now.wall_ms < self.wall_ms && limit_ms < *self.latest_ms.get_mut();
         self.wall_ms = now.wall_ms;
-        while let Some((_, key)) = self
-            .held
-            .first()
-            .filter(|(release, _)| *release <= now.wall_ms)
-            .cloned()
-        {
-            self.held.pop_first();
-            if let Some(slot) = self.rows.find(&key) {
-                self.show(store, slot, now);
+        if *self.release_ms.get_mut() <= now.wall_ms {
+            for key in self.release(now.wall_ms) {
+                self.show_again(store, &key, now);
             }
         }
         if set_back {
             // Rare enough to look at everything.
-            let keys = self.rows.iter().map(|(key, _)| key);
-            let shared = keys.filter(|key| key.policy() == Policy::LatestWriter);
-            for key in shared.cloned().collect::<BTreeSet<_>>() {
-                let slot = self.rows.find(&key).expect("showing one removes no other");
-                self.show(store, slot, now);
+            let all = self.rows.all();
+            let keys = all.iter().flat_map(|shard| shard.iter());
+            let shared = keys.filter(|(key, _)| key.policy() == Policy::LatestWriter);
+            let shared: BTreeSet<Key> = shared.map(|(key, _)| key.clone()).collect();
+            drop(all);
+            for key in shared {
+                self.show_again(store, &key, now);
             }
         }
     }
 
-    /// The wall time at which the next held-back stamp comes of age.
-    pub(super) fn next_release_ms(&self) -> Option<u64> {
-        self.held.first().map(|(release, _)| *release)
+    /// The keys whose held-back stamps have come of age, in the order in which they did.
+    fn release(&mut self, wall_ms: u64) -> Vec<Key> {
+        let mut ledger = self.ledger();
+        let mut released = Vec::new();
+        while let Some((_, key)) = pop_due(&mut ledger.held, wall_ms) {
+            released.push(key);
+        }
+        self.note_release(&ledger);
+        released
     }
 
-    fn show(&mut self, store: &Store, slot: Slot, now: Now) {
+    /// The wall time at which the next held-back stamp comes of age.
+    pub(super) fn next_release_ms(&self) -> Option<u64> {
+        Some(self.release_ms.load(Ordering::Relaxed)).filter(|release| *release != NEVER)
+    }
+
+    fn note_release(&self, ledger: &Ledger) {
+        let first = ledger.held.first().map_or(NEVER, |(release, _)| *release);
+        self.release_ms.store(first, Ordering::Relaxed);
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everybody who follows what is shown.
+    pub(super) fn watches(&mut self) -> &mut Watches {
+        let ledger = self.ledger.get_mut();
+        &mut ledger.unwrap_or_else(PoisonError::into_inner).watches
+    }
+
+    /// The watchers that got something since this was last asked.
+    pub(super) fn take_woken(&self) -> BTreeSet<WatchId> {
+        self.ledger().watches.take_woken()
+    }
+
+    /// How many watch.
+    pub(super) fn watchers(&self) -> usize {
+        self.ledger().watches.len()
+    }
+
+    /// Shows a key by what is known of it.
+    fn show_again(&self, store: &Store, key: &Key, now: Now) {
+        let mut shard = self.rows.write(key);
+        if let Some(slot) = shard.find(key) {
+            self.show(store, &mut shard, slot, now);
+        }
+    }
+
+    fn show(&self, store: &Store, shard: &mut Shard, slot: Slot, now: Now) {
         let rules = self.rules();
-        let (key, row) = self.rows.at_mut(slot);
+        let (key, row) = shard.at_mut(slot);
         self.late.iter().for_each(|late| row.may_come_from(*late));
         let mut candidates = Candidates::new();
         row.origins.retain(|origin| {
@@ -146,15 +185,7 @@ impl View {
         });
         withdraw_older(store, key, &mut candidates);
         let stamps = candidates.iter().map(|one| one.entry.hlc().wall_ms());
-        self.latest_ms = stamps.fold(self.latest_ms, u64::max);
-        for candidate in candidates.iter().filter(|candidate| candidate.held(&rules)) {
-            let release = candidate
-                .entry
-                .hlc()
-                .wall_ms()
-                .saturating_sub(self.drift_ms);
-            self.held.insert((release, key.clone()));
-        }
+        self.note_latest(stamps.max().unwrap_or_default());
         let verdict = evaluate(key, &candidates, &rules);
         let new = verdict.as_ref().map(|verdict| Was {
             value: verdict.value.clone(),
@@ -164,8 +195,17 @@ impl View {
         let old = std::mem::replace(&mut row.shown, new);
         let visible = old != row.shown;
         let freshness = |was: &Option<Was>| was.as_ref().map(|was| was.freshness);
-        self.index.turn(key, freshness(&old), freshness(&row.shown));
-        if !self.watches.is_empty() && self.watches.wanted(key, visible) {
+        let mut ledger = self.ledger();
+        for candidate in candidates.iter().filter(|candidate| candidate.held(&rules)) {
+            let written_ms = candidate.entry.hlc().wall_ms();
+            let release = written_ms.saturating_sub(self.drift_ms);
+            ledger.held.insert((release, key.clone()));
+            self.note_release(&ledger);
+        }
+        ledger
+            .index
+            .turn(key, freshness(&old), freshness(&row.shown));
+        if !ledger.watches.is_empty() && ledger.watches.wanted(key, visible) {
             let new = verdict.map(|verdict| shown(store, key, &candidates, &verdict, &rules));
             let old = old.map(|was| was.into_shown(key));
             let change = Change {
@@ -174,10 +214,16 @@ impl View {
                 old,
                 new,
             };
-            self.watches.push(key, visible, change, self.watch_queue);
+            ledger.watches.push(key, visible, change, self.watch_queue);
         }
         if row.origins.is_empty() {
-            self.rows.remove(slot);
+            shard.remove(slot);
+        }
+    }
+
+    fn note_latest(&self, stamp_ms: u64) {
+        if stamp_ms > self.latest_ms.load(Ordering::Relaxed) {
+            self.latest_ms.fetch_max(stamp_ms, Ordering::Relaxed);
         }
     }
 
@@ -195,8 +241,19 @@ impl View {
         if is_apart(key) {
             return self.explain_apart(store, key, now);
         }
+        self.explain_from(store, key, &self.origins(key), now)
+    }
+
+    /// What is shown of a key of which these say something, and why.
+    fn explain_from(
+        &self,
+        store: &Store,
+        key: &Key,
+        origins: &[OriginIndex],
+        now: Now,
+    ) -> Option<Explanation<Value>> {
         let rules = self.rules();
-        let candidates = candidates(store, &self.origins(key), key, now);
+        let candidates = candidates(store, origins, key, now);
         let verdict = evaluate(key, &candidates, &rules)?;
         let rule = verdict.rule;
         let shown = shown(store, key, &candidates, &verdict, &rules);
@@ -258,37 +315,38 @@ impl View {
         if scope.space() == SpaceId::CUSTOM_PER_ORIGIN {
             return self.list_apart(store, scope, pattern, now);
         }
-        if let Some(keys) = self.index.in_order(scope) {
-            return keys
-                .filter(|key| scope.matches(key, pattern))
-                .filter_map(|key| self.get(store, key, now))
-                .collect();
-        }
         let matches = |key: &Key| scope.matches(key, pattern);
-        let mut keys: Vec<&Key> = self
-            .rows
-            .iter()
-            .filter(|(key, row)| row.shown.is_some() && matches(key))
-            .map(|(key, _)| key)
-            .collect();
-        keys.sort_unstable();
-        keys.into_iter()
-            .filter_map(|key| self.get(store, key, now))
+        if scope.space() == SpaceId::CUSTOM {
+            let ledger = self.ledger();
+            let keys = ledger.index.in_order(scope).filter(|key| matches(key));
+            let keys: Vec<Key> = keys.cloned().collect();
+            drop(ledger);
+            let shown = keys.iter().filter_map(|key| self.get(store, key, now));
+            return shown.collect();
+        }
+        let all = self.rows.all();
+        let rows = all.iter().flat_map(|shard| shard.iter());
+        let shown = rows.filter(|(key, row)| row.shown.is_some() && matches(key));
+        let mut rows: Vec<(&Key, &Row)> = shown.collect();
+        rows.sort_unstable_by_key(|(key, _)| *key);
+        rows.into_iter()
+            .filter_map(|(key, row)| self.explain_from(store, key, &self.may_say(row), now))
+            .map(|explanation| explanation.shown)
             .collect()
     }
 
     /// How many keys are shown in a scope; where each origin's own is shown, each of them counts.
     pub(super) fn count(&self, scope: &Scope) -> usize {
-        self.index.count(scope)
+        self.ledger().index.count(scope)
     }
 
     /// How many keys are shown of a space: live, stale and gone ones.
     pub(super) fn count_by_freshness(&self, space: SpaceId) -> [usize; 3] {
-        self.index.count_by_freshness(space)
+        self.ledger().index.count_by_freshness(space)
     }
 
     pub(super) fn poll_watch(&mut self, store: &Store, id: WatchId, now: Now) -> Option<Watched> {
-        match self.watches.next(id) {
+        match self.watches().next(id) {
             Next::Nothing => None,
             Next::Item(item) => Some(item),
             Next::SnapshotOf(scope, pattern) => {
@@ -300,14 +358,14 @@ impl View {
     /// Whether what was last shown of every key is what the store makes of it from nothing: an invariant, for
     /// tests and the simulator. Returns the first key that differs.
     pub(super) fn recomputed(&self, store: &Store, now: Now) -> Result<(), Key> {
-        let mut expected: KeyMap<SmallVec<[OriginIndex; 4]>> = KeyMap::default();
+        let mut expected: KeyMap<Origins> = KeyMap::default();
         for (index, origin) in store.iter() {
             let keys = origin.keys();
             let keys = keys.filter(|key| key.policy() != Policy::PerOrigin);
             for key in keys.filter(|key| origin.contribution(key).is_some()) {
                 match expected.find(key) {
                     Some(slot) => expected.at_mut(slot).1.push(index),
-                    None => drop(expected.insert(key.clone(), SmallVec::from_slice(&[index]))),
+                    None => drop(expected.insert(key.clone(), Origins::from_slice(&[index]))),
                 }
             }
         }
@@ -317,20 +375,24 @@ impl View {
             let verdict = evaluate(key, &candidates(store, origins, key, now), &rules);
             counts.turn(key, None, verdict.as_ref().map(|verdict| verdict.freshness));
             let new = verdict.map(|verdict| (verdict.value, verdict.freshness));
-            let kept = self.rows.get(key).and_then(|row| row.shown.as_ref());
+            let shard = self.rows.read(key);
+            let kept = shard.get(key).and_then(|row| row.shown.as_ref());
             if kept.map(|was| (was.value.clone(), was.freshness)) != new {
                 return Err(key.clone());
             }
         }
-        let mut rows = self.rows.iter();
+        let all = self.rows.all();
+        let mut rows = all.iter().flat_map(|shard| shard.iter());
         match rows.find(|(key, _)| expected.find(key).is_none()) {
             Some((key, _)) => Err(key.clone()),
             None => {
                 let apart = |space: &SpaceId| *space != SpaceId::CUSTOM_PER_ORIGIN;
                 for space in SpaceId::VISIBLE.into_iter().filter(apart) {
-                    let (kept, found) = (&self.index, &counts);
-                    let of = |index: &Index| index.count_by_freshness(space);
-                    assert_eq!(of(kept), of(found), "keys of {space:?} by freshness");
+                    let (kept, found) = (
+                        self.count_by_freshness(space),
+                        counts.count_by_freshness(space),
+                    );
+                    assert_eq!(kept, found, "keys of {space:?} by freshness");
                 }
                 self.recomputed_apart(store, now)
             }
@@ -338,9 +400,15 @@ impl View {
     }
 
     /// Who may say something of a key.
-    fn origins(&self, key: &Key) -> SmallVec<[OriginIndex; 4]> {
-        let row = self.rows.get(key);
-        let mut origins = row.map(|row| row.origins.clone()).unwrap_or_default();
+    fn origins(&self, key: &Key) -> Origins {
+        let shard = self.rows.read(key);
+        shard
+            .get(key)
+            .map_or_else(|| self.late.clone(), |row| self.may_say(row))
+    }
+
+    fn may_say(&self, row: &Row) -> Origins {
+        let mut origins = row.origins.clone();
         for late in &self.late {
             if !origins.contains(late) {
                 origins.push(*late);
@@ -353,15 +421,6 @@ impl View {
         Rules {
             mailboxes: self.mailboxes,
             wall_limit_ms: self.wall_ms.saturating_add(self.drift_ms),
-        }
-    }
-}
-
-impl Row {
-    /// `origin` says something of the key, or did, or may.
-    fn may_come_from(&mut self, origin: OriginIndex) {
-        if !self.origins.contains(&origin) {
-            self.origins.push(origin);
         }
     }
 }
@@ -390,6 +449,11 @@ impl Was {
             contributions: Vec::new(),
         }
     }
+}
+
+fn pop_due(held: &mut BTreeSet<(u64, Key)>, wall_ms: u64) -> Option<(u64, Key)> {
+    held.first().filter(|(release, _)| *release <= wall_ms)?;
+    held.pop_first()
 }
 
 fn candidates<'a>(

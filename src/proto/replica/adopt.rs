@@ -82,8 +82,8 @@ impl Replica {
     /// adopts hundreds in a row, and while an origin waits to be shown, every key has to be looked up in its map, too.
     fn show_adopted(&mut self, index: OriginIndex, before: OriginMap) {
         if before.slots() + self.store.get(index).map.slots() >= AT_ONCE {
-            self.backlog.add_all(index, Some(before));
-            self.view.late = self.backlog.origins().collect();
+            self.backlog().add_all(index, Some(before));
+            self.note_late();
             return;
         }
         // Often it is known to be alive from now on: then all it says is shown by that.

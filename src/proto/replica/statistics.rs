@@ -19,7 +19,7 @@ impl Replica {
             clock_skew: Duration::from_millis(self.sync.greatest_skew_ms()),
             queues: [
                 ("outputs", self.outbox.len()),
-                ("keys", self.backlog.len(&self.store)),
+                ("keys", self.backlog().len(&self.store)),
                 ("events", self.events.outgoing()),
                 ("staged", self.sync.staged_entries()),
             ]

@@ -21,20 +21,21 @@ pub(super) fn is_apart(key: &Key) -> bool {
 
 impl View {
     /// Brings up to date what is shown of `origin`'s own.
-    pub(super) fn show_apart(&mut self, store: &Store, origin: OriginIndex, key: &Key, now: Now) {
+    pub(super) fn show_apart(&self, store: &Store, origin: OriginIndex, key: &Key, now: Now) {
         let rules = self.rules();
         let replica = store.get(origin).replica;
         let new = side(store, origin, key, now, &rules);
         let id = (key.clone(), replica);
+        let mut ledger = self.ledger();
         let old = match &new {
-            Some(new) => self.apart.insert(id, new.into()),
-            None => self.apart.remove(&id),
+            Some(new) => ledger.apart.insert(id, new.into()),
+            None => ledger.apart.remove(&id),
         };
         let visible = old != new.as_ref().map(Was::from);
         let was = old.as_ref().map(|old| old.freshness);
         let is = new.as_ref().map(|new| new.freshness);
-        self.index.turn(key, was, is);
-        if self.watches.wanted(key, visible) {
+        ledger.index.turn(key, was, is);
+        if ledger.watches.wanted(key, visible) {
             let mut old = old.map(|was| was.into_shown(key));
             if let Some(old) = &mut old {
                 old.origin = Some(replica);
@@ -45,7 +46,7 @@ impl View {
                 old,
                 new,
             };
-            self.watches.push(key, visible, change, self.watch_queue);
+            ledger.watches.push(key, visible, change, self.watch_queue);
         }
     }
 
@@ -62,7 +63,9 @@ impl View {
         let from = first.map_or(Bound::Unbounded, |key| {
             Bound::Included((key, ReplicaId::from_public_key([0; 32])))
         });
-        self.apart
+        let ledger = self.ledger();
+        ledger
+            .apart
             .range((from, Bound::Unbounded))
             .take_while(|((key, _), _)| key.name().starts_with(scope.prefix()))
             .filter(|((key, _), _)| scope.matches(key, pattern))
@@ -75,9 +78,11 @@ impl View {
         let rules = self.rules();
         let replica = |byte| ReplicaId::from_public_key([byte; 32]);
         let ends = (key.clone(), replica(0))..=(key.clone(), replica(255));
-        let rows = self.apart.range(ends);
+        let ledger = self.ledger();
+        let rows = ledger.apart.range(ends);
         let known = rows.filter_map(|((_, replica), _)| store.find(*replica));
         let mut origins: Vec<OriginIndex> = known.chain(self.late.iter().copied()).collect();
+        drop(ledger);
         origins.sort_unstable();
         origins.dedup();
         let mut sides: Vec<Contribution<Value>> = origins
@@ -133,8 +138,9 @@ impl View {
                 .is_some_and(|held| (&held.value, held.freshness) == (&was.value, was.freshness));
             (!same).then(|| id.0.clone())
         };
-        let missing = expected.iter().find_map(|row| differs(row, &self.apart));
-        let extra = self.apart.iter().find_map(|row| differs(row, &expected));
+        let apart = &self.ledger().apart;
+        let missing = expected.iter().find_map(|row| differs(row, apart));
+        let extra = apart.iter().find_map(|row| differs(row, &expected));
         missing.or(extra).map_or(Ok(()), Err)
     }
 }

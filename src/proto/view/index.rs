@@ -67,19 +67,13 @@ impl Index {
         self.spaces.get(&space).copied().unwrap_or_default()
     }
 
-    /// The keys of a custom scope, in order; `None` for spaces whose keys are not kept in order.
-    pub(super) fn in_order<'a>(
-        &'a self,
-        scope: &'a Scope,
-    ) -> Option<impl Iterator<Item = &'a Key>> {
-        if scope.space() != SpaceId::CUSTOM {
-            return None;
-        }
+    /// The keys of a custom scope, in order. None of other spaces, whose keys are not kept in order.
+    pub(super) fn in_order<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a Key> {
         // An empty name is no key, and every name follows it.
         let first = Key::new(scope.space(), scope.prefix()).ok();
         let from = first.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Included);
         let keys = self.named.range((from, std::ops::Bound::Unbounded));
-        Some(keys.take_while(|key| key.name().starts_with(scope.prefix())))
+        keys.take_while(|key| key.name().starts_with(scope.prefix()))
     }
 }
 
