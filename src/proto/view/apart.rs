@@ -7,7 +7,8 @@ use super::super::evaluate::{Rules, evaluate};
 use super::super::io::Now;
 use super::super::shown::{Change, Contribution, Explanation, Rule, Shown};
 use super::super::store::{OriginIndex, Store};
-use super::{View, Was, candidates, shown};
+use super::candidate::{candidates, shown};
+use super::{View, Was};
 use crate::model::{Key, Pattern, ReplicaId, Scope, SpaceId, Value};
 
 /// What was last shown of each origin's own.
