@@ -185,9 +185,16 @@ fn the_journal_gets_fields_when_stderr_is_the_journal() {
         let length = journal.recv(&mut buffer).expect("an entry");
         let entry = fields(&buffer[..length]);
         entry
-            .contains(&("MESSAGE".into(), "node started".into()))
+            .contains(&("MESH_EVENT".into(), "node started".into()))
             .then_some(entry)
     });
+    // All that `systemctl status` and `journalctl` show of it.
+    let line = entry.iter().find(|(name, _)| name == "MESSAGE");
+    let line = line.map(|(_, line)| line.as_str()).unwrap_or_default();
+    assert!(
+        line.starts_with("node started node=berlin mesh=test replica=12D3KooW"),
+        "{line}"
+    );
     for (field, value) in [
         ("MESH_NODE", "berlin"),
         ("MESH_MESH", "test"),

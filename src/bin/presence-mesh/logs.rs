@@ -1,5 +1,6 @@
 //! Logs: lines on stderr, JSON, or the journal's fields. What repeats is cut short.
 
+mod journal;
 mod limit;
 
 use std::io::{self, IsTerminal as _};
@@ -9,6 +10,7 @@ use tokio::sync::mpsc;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::{EnvFilter, Registry, fmt};
 
+use journal::Journal;
 use limit::LIMIT;
 pub use limit::tell_left_out;
 
@@ -57,11 +59,8 @@ pub fn start_as(filter: &str, format: Option<Format>) {
             .with_writer(io::stderr)
             .with_filter(&LIMIT)
             .boxed(),
-        Format::Journal => match tracing_journald::layer() {
-            Ok(journal) => journal
-                .with_field_prefix(Some("MESH".to_owned()))
-                .with_filter(&LIMIT)
-                .boxed(),
+        Format::Journal => match Journal::reach() {
+            Ok(journal) => journal.with_filter(&LIMIT).boxed(),
             Err(error) => {
                 unreachable = Some(error);
                 text()
