@@ -5,9 +5,9 @@ mod support {
     pub mod tools;
 }
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
@@ -405,6 +405,84 @@ fn the_unit_is_sound_and_lets_the_service_do_little() {
             .arg(format!("--root={}", root.path().display()))
             .arg("presence-mesh.service"),
     );
+}
+
+/// systemd says "Protocol error" of a credential that it cannot load, and tries again for ever.
+#[test]
+fn the_unit_says_which_file_is_missing() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/presence-mesh.service");
+    let unit = fs::read_to_string(unit).expect("it is here");
+    let has = |start: String| unit.lines().any(|line| line.starts_with(&start));
+    let loaded = unit
+        .lines()
+        .filter_map(|line| line.strip_prefix("LoadCredential="));
+    let loaded: Vec<_> = loaded.filter_map(|line| line.split_once(':')).collect();
+    assert_eq!(loaded.len(), 2, "{loaded:?}");
+    for (name, path) in loaded {
+        let can_be_absent = has(format!("SetCredential={name}:"));
+        assert_ne!(
+            can_be_absent,
+            has(format!("AssertPathExists={path}")),
+            "{name}"
+        );
+    }
+}
+
+/// Root may try the service's configuration by hand: the service, which is somebody else, must be able to start then.
+#[test]
+fn what_root_makes_belongs_to_the_folders_owner() {
+    let test = "what_root_makes_belongs_to_the_folders_owner";
+    let me = fs::metadata("/proc/self").expect("it is us").uid();
+    if me != 0 {
+        return missing("netns", "only root can be a guest", test);
+    }
+    let world = World::new();
+    let folder = world.path("berlin");
+    fs::create_dir(&folder).expect("a writable folder");
+    chown(&folder, Some(4747), Some(4748)).expect("we are root");
+    // The owner's own, and what root might be led to give away.
+    let other = world.path("other");
+    fs::write(&other, "").expect("a writable folder");
+    symlink(&other, folder.join("link")).expect("a writable folder");
+    fs::hard_link(&other, folder.join("second name")).expect("one file system");
+    let owners = || {
+        let files = fs::read_dir(&folder).expect("it is there").map(|entry| {
+            let entry = entry.expect("it can be read");
+            let own = entry.metadata().expect("it is there");
+            let name = entry.file_name().into_string().expect("UTF-8");
+            (name, (own.uid(), own.gid()))
+        });
+        files.collect::<BTreeMap<_, _>>()
+    };
+    let all_theirs = || {
+        let owners = owners();
+        for name in [
+            "identity.key",
+            "incarnation",
+            "state.redb",
+            "asterisk.ledger",
+        ] {
+            assert_eq!(owners.get(name), Some(&(4747, 4748)), "{name}: {owners:?}");
+        }
+        assert_eq!(owners["second name"], (0, 0));
+        assert_eq!(fs::metadata(&other).expect("it is there").uid(), 0);
+    };
+    let secret = world.path("asterisk.secret");
+    write_secret(&secret, "secret");
+    let mut command = world.command(
+        "berlin",
+        &[
+            "--asterisk-listen",
+            "127.0.0.1:0",
+            "--asterisk-server",
+            "sip:mesh@127.0.0.1:9",
+        ],
+    );
+    command.env("PRESENCE_MESH_ASTERISK_PASSWORD_FILE", &secret);
+    let mut node = Node::spawn("berlin", command, &world.path("berlin.log"));
+    all_theirs();
+    assert_eq!(node.terminate(), Some(0), "{}", node.log());
+    all_theirs();
 }
 
 /// No container is built here: what the file names exists, cargo accepts what is copied, and the program takes what

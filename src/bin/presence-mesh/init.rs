@@ -10,7 +10,7 @@ use presence_mesh::{Identity, MeshKey};
 use rustix::fs::{Access, access};
 
 use crate::cli::InitArgs;
-use crate::output;
+use crate::{output, service};
 
 /// Writes `mesh.key`, `identity.key` and `presence-mesh.toml`; changes nothing when one of them is there.
 pub fn run(args: &InitArgs) -> anyhow::Result<()> {
@@ -117,7 +117,7 @@ impl Files {
         if self.identity.is_some() {
             eprintln!("This node is {}.", identity.replica());
         }
-        eprintln!("Start it: presence-mesh run --config {}", config.display());
+        eprintln!("Start it: {}", service::start_command(&config));
         Ok(())
     }
 }

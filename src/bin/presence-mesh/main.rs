@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod generate;
+mod guest;
 mod http;
 mod init;
 mod join;

@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::bridge::Bridge;
 use crate::cli::RunArgs;
+use crate::guest::Guest;
 use crate::http::{App, Limits, Server, View};
 use crate::service::Service;
 use crate::settings::Settings;
@@ -42,11 +43,14 @@ async fn node(settings: &Settings) -> anyhow::Result<()> {
         Some(file) => people::read(file)?,
         None => Vec::new(),
     };
+    // Dropped however this ends: a try by hand must not keep the service from starting.
+    let guest = Guest::of(settings.data_folder()?);
     let mesh = start(builder(settings)?).await?;
     let bridge = match &settings.asterisk {
         Some(asterisk) => Some(Bridge::start(&mesh, asterisk, settings).await?),
         None => None,
     };
+    guest.give();
     let http = server
         .as_ref()
         .map_or_else(|| "off".to_owned(), |server| server.address().to_string());

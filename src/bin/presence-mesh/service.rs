@@ -1,11 +1,28 @@
 //! What the service manager is told, when it started us: `Type=notify`, with a watchdog.
 
+use std::path::Path;
 use std::time::Duration;
 
 use presence_mesh::{Mesh, Standing};
 use sd_notify::NotifyState;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+/// Where the package puts its unit, and which configuration that reads.
+const UNIT: &str = "/usr/lib/systemd/system/presence-mesh.service";
+const CONFIG: &str = "/etc/presence-mesh/presence-mesh.toml";
+/// There while systemd runs the machine.
+const SYSTEMD: &str = "/run/systemd/system";
+
+/// How to start the node of this configuration: where it is the service's, a second one by hand would be in its way.
+pub fn start_command(config: &Path) -> String {
+    let here = |path: &str| Path::new(path).exists();
+    if config == Path::new(CONFIG) && here(UNIT) && here(SYSTEMD) {
+        "systemctl start presence-mesh".to_owned()
+    } else {
+        format!("presence-mesh run --config {}", config.display())
+    }
+}
 
 /// The status is told this often at the most.
 const STATUS_EVERY: Duration = Duration::from_secs(1);

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::report::Report;
 use crate::api::{BridgeObject, Health, NodeStatus, PREFIX, PeerObject};
 use crate::client::Connection;
+use crate::service;
 use crate::settings::Settings;
 
 /// Of two writers of one key the latest wins, by their clocks: from here on people notice.
@@ -50,14 +51,11 @@ pub fn ask(address: Option<&str>, file: Option<&Path>, report: &mut Report) -> O
             Some(node)
         }
         Err(error) => {
-            let config = file.map_or_else(
-                || "presence-mesh.toml".to_owned(),
-                |file| file.display().to_string(),
-            );
+            let config = file.unwrap_or(Path::new("presence-mesh.toml"));
             report.wrong_with(
                 "node",
                 format!("{error:#}"),
-                format!("start it: presence-mesh run --config {config}"),
+                format!("start it: {}", service::start_command(config)),
             );
             None
         }
