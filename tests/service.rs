@@ -559,6 +559,31 @@ fn the_container_file_names_what_exists() {
     assert_eq!(lines("ENTRYPOINT ").concat(), "[\"presence-mesh\"]");
     let given = words(lines("CMD ").last().expect("a command"));
     succeed(program().args(given).arg("--help"));
+    // Its head says how to use it. Podman's own format has no health check.
+    let head: String = file
+        .lines()
+        .map_while(|line| line.strip_prefix('#'))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let head = head.replace("\\\n", "");
+    let told = head.lines().map(str::trim);
+    let told: Vec<&str> = told.filter(|line| line.starts_with("podman ")).collect();
+    assert!(
+        told[0].starts_with("podman build --format docker -f packaging/Containerfile "),
+        "{told:?}"
+    );
+    let given = told.iter().filter_map(|line| {
+        let runs = ["podman run ", "podman exec "];
+        let (_, given) = line.rsplit_once(" presence-mesh ")?;
+        runs.iter()
+            .any(|start| line.starts_with(start))
+            .then_some(given)
+    });
+    let given: Vec<&str> = given.collect();
+    assert!(given.len() >= 4, "{told:?}");
+    for given in given {
+        succeed(program().args(given.split_whitespace()).arg("--help"));
+    }
     let health = lines("HEALTHCHECK ").concat();
     let health = words(health.split_once("CMD ").expect("a command").1);
     let world = World::new();
