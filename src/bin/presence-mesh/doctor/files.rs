@@ -32,18 +32,22 @@ pub fn check(settings: &Settings, report: &mut Report) {
         report,
     );
     let identity = folder.join("identity.key");
-    if identity.symlink_metadata().is_ok() {
-        secret(
+    match identity.symlink_metadata() {
+        Ok(_) => secret(
             "identity",
             &identity,
             |text| Identity::parse(text).err().map(|error| error.to_string()),
             report,
-        );
-    } else {
-        report.fine(
+        ),
+        Err(error) if error.kind() == ErrorKind::NotFound => report.fine(
             "identity",
             format!("{} is made at the first start", identity.display()),
-        );
+        ),
+        // A folder that cannot be entered is a finding of its own, and says nothing of what is in it.
+        Err(error) => report.skipped(
+            "identity",
+            format!("{} cannot be looked at: {error}", identity.display()),
+        ),
     }
 }
 
@@ -115,5 +119,22 @@ fn secret(
             ),
             None => report.fine(check, format!("{name}, mode {mode:o}")),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_that_cannot_be_looked_at_is_not_called_missing() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut settings = Settings::default();
+        settings.data_dir = Some(file.path().to_owned());
+        let mut report = Report::default();
+        check(&settings, &mut report);
+        let text = report.to_text();
+        assert!(text.contains("identity.key cannot be looked at"), "{text}");
+        assert!(!text.contains("is made at the first start"), "{text}");
     }
 }
