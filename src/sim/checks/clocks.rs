@@ -1,7 +1,5 @@
 //! Hybrid clocks.
 
-use std::collections::BTreeMap;
-
 use super::super::check::{Broken, Checker};
 use super::super::world::{Cause, Step, World};
 use crate::crdt::Hlc;
@@ -10,8 +8,8 @@ use crate::crdt::Hlc;
 /// every wall clock that it showed by `max_clock_drift` at most.
 #[derive(Debug, Default)]
 pub struct Clocks {
-    /// By node and life: the clock's last reading, and the greatest wall time it was fed.
-    last: BTreeMap<(usize, u32), (Hlc, u64)>,
+    /// By node: its life, the clock's last reading, and the greatest wall time it was fed.
+    last: Vec<(u32, Hlc, u64)>,
 }
 
 /// Counter overflows within one ms are allowed to push a clock so far.
@@ -28,12 +26,14 @@ impl Checker for Clocks {
         };
         let wall_ms = world.clock(step.node).wall_ms;
         let now = replica.last_hlc();
-        let place = (step.node, world.life(step.node));
-        let (before, most) = self
-            .last
-            .get(&place)
-            .copied()
-            .unwrap_or((Hlc::ZERO, wall_ms));
+        if self.last.len() <= step.node {
+            self.last.resize(world.len(), (0, Hlc::ZERO, 0));
+        }
+        let life = world.life(step.node);
+        let (before, most) = match self.last[step.node] {
+            (last, before, most) if last == life => (before, most),
+            _ => (Hlc::ZERO, wall_ms),
+        };
         // What was on the disk may be ahead of the clock: the next life goes on from there.
         let inherited = if step.cause == Cause::Started {
             now.wall_ms()
@@ -41,7 +41,7 @@ impl Checker for Clocks {
             0
         };
         let most = most.max(wall_ms).max(inherited);
-        self.last.insert(place, (now, most));
+        self.last[step.node] = (life, now, most);
         if now < before {
             return Err(Broken::at(
                 step.node,
