@@ -240,6 +240,60 @@ fn who_beats_rarely_is_believed_for_three_beats_from_the_first_part_on() {
     assert_eq!(freshness(32), Freshness::Gone);
 }
 
+/// Whoever starts knows itself alone, and says that it beats every second. Others give it leases by that, and must not
+/// call it stale because it has met a thousand meanwhile, and would beat every ten.
+#[test]
+fn a_growing_mesh_slows_beats_only_once_it_is_told() {
+    const MET: u16 = 500;
+    let mut sender = replica(1);
+    let mut frames: Vec<(u64, u64)> = Vec::new();
+    let mut note = |sender: &mut Replica, ms: u64| {
+        for output in drain(sender) {
+            if let Output::Publish { frame } = output {
+                let frame = Frame::decode(&frame.sign(), &mesh()).expect("it is genuine");
+                frames.push((ms, frame.header().beat_ms.into()));
+            }
+        }
+    };
+    note(&mut sender, 0);
+    for n in 0..MET {
+        let mut bytes = [2; 32];
+        bytes[..2].copy_from_slice(&n.to_be_bytes());
+        let mut other = Replica::new(config(2), Identity::from_bytes(bytes), at(0));
+        let frame = drain(&mut other)
+            .into_iter()
+            .find_map(|output| match output {
+                Output::Publish { frame } => Some(frame.sign()),
+                _ => None,
+            });
+        let frame = frame.expect("it tells that it is there");
+        let frame = Frame::decode(&frame, &mesh()).expect("it is genuine");
+        let from = other.id();
+        sender.handle(Input::Frame { from, frame }, at_ms(700));
+        note(&mut sender, 700);
+    }
+    let mut now = 700;
+    while now < 60_000 {
+        let due = sender.poll_timeout().expect("there is always a next beat");
+        now = u64::try_from(due.as_millis()).expect("a time").max(now);
+        sender.handle(Input::Timeout, at_ms(now));
+        note(&mut sender, now);
+    }
+    for pair in frames.windows(2) {
+        let ((then, promised), (next, _)) = (pair[0], pair[1]);
+        assert!(
+            next - then <= promised,
+            "{promised} ms were promised at {then}, it was {next}"
+        );
+    }
+    let (_, promised) = frames.last().expect("it beats");
+    assert_eq!(
+        *promised,
+        10 * u64::from(MET + 1),
+        "it beats for all it knows"
+    );
+}
+
 fn at_ms(ms: u64) -> Now {
     Now {
         mono: Duration::from_millis(ms),

@@ -37,6 +37,8 @@ pub(super) struct Own {
     pub(super) queued_frames: usize,
     frame: u64,
     last_frame_at: i64,
+    /// Others were told that the next frame comes within so many ms of the last one: by that, or by a header since.
+    promised_ms: i64,
     settled: Option<u64>,
     started_at: i64,
     jumped: bool,
@@ -65,6 +67,7 @@ impl Own {
             queued_frames: 0,
             frame: 0,
             last_frame_at: now,
+            promised_ms: i64::MAX,
             settled: None,
             started_at: now,
             jumped: false,
@@ -438,7 +441,7 @@ impl Replica {
     }
 
     pub(super) fn beat_when_due(&mut self, mono: i64) {
-        if !self.own.silent() && mono >= self.own.last_frame_at + self.beat_ms() {
+        if !self.own.silent() && mono >= self.beat_due() {
             self.publish(Kind::Beat, None);
         }
     }
@@ -458,7 +461,13 @@ impl Replica {
         } else {
             i64::MAX
         };
-        settle.min(self.own.last_frame_at + self.beat_ms())
+        settle.min(self.beat_due())
+    }
+
+    /// In a mesh that grew since the last frame beats may be further apart, but only from the next one on, which says
+    /// so: the leases that others gave run out by what they were told.
+    fn beat_due(&self) -> i64 {
+        self.own.last_frame_at + self.beat_ms().min(self.own.promised_ms)
     }
 
     /// One hundredth of a second for every node known, so that all beats together stay at 100 a second.
@@ -481,6 +490,7 @@ impl Replica {
             return;
         }
         self.own.queued_frames += 1;
+        self.own.promised_ms = self.beat_ms();
         self.counters.frames_published += 1;
         self.outbox.push_back(Output::Publish { frame });
     }
@@ -488,6 +498,7 @@ impl Replica {
     /// The header of our next frame, as of now.
     pub(super) fn next_header(&mut self, kind: Kind) -> Header {
         self.own.frame += 1;
+        self.own.promised_ms = self.own.promised_ms.min(self.beat_ms());
         Header {
             replica: self.identity.replica(),
             incarnation: self.incarnation(),
