@@ -68,6 +68,8 @@ pub(crate) const COMMAND_QUEUE: usize = 16;
 const SPIN: Duration = Duration::from_millis(1);
 /// Attempts before the processor is given up to whoever else wants it.
 const SPINS: usize = 32;
+/// Keys shown while nobody can write, for who wants to know of all of them: tens of microseconds.
+const KEYS_AT_ONCE: usize = 32;
 /// How often the processor is given up to those who wait for the replica.
 const YIELDS: usize = 16;
 
@@ -118,11 +120,17 @@ impl Shared {
     pub(crate) fn read_all<R>(&self, look: impl Fn(&Replica, Now) -> R) -> R {
         let behind = |replica: &Replica, now| (!replica.is_behind()).then(|| look(replica, now));
         self.read(behind).unwrap_or_else(|| {
+            self.catch_up();
             self.with(|replica, now| {
                 replica.catch_up();
                 look(replica, now)
             })
         })
+    }
+
+    /// Shows all that waits for it, beside others who read.
+    fn catch_up(&self) {
+        while self.read(|replica, _| replica.is_behind()) && self.show_some(KEYS_AT_ONCE) {}
     }
 
     /// Like [`Shared::with`], for the driver, which locks the replica again and again: whoever waits for it
@@ -135,7 +143,7 @@ impl Shared {
         })
     }
 
-    /// Shows at most `keys` keys, for the driver: others read meanwhile. Says whether there may be more.
+    /// Shows at most `keys` keys: others read meanwhile. Says whether there may be more.
     pub(super) fn show_some(&self, keys: usize) -> bool {
         self.let_others_go();
         let replica = self.replica.read();
@@ -238,6 +246,8 @@ impl Shared {
         pattern: Pattern,
         hidden: bool,
     ) -> Result<WatchId, FollowError> {
+        // It begins with all there is.
+        self.catch_up();
         let id = self.with(|replica, _| replica.watch(scope, pattern, hidden))?;
         lock(&self.watchers).insert(id, None);
         Ok(id)
