@@ -9,6 +9,7 @@ mod log;
 mod node;
 mod peers;
 mod queue;
+mod spread;
 mod users;
 
 use std::cell::RefCell;
@@ -39,6 +40,7 @@ use clock::Clock;
 use links::Links;
 use node::Node;
 use queue::Queue;
+use spread::Spreads;
 
 /// Many replicas, their clocks and disks, and the network between them, in virtual time.
 ///
@@ -58,6 +60,7 @@ pub struct World {
     links: Links,
     gossip: Option<Gossip>,
     messages: VecDeque<Message>,
+    spreads: Spreads,
     /// The id of the first in `messages`.
     first_message: u32,
     /// Faults under way, and what they hold back.
@@ -237,6 +240,7 @@ impl World {
                 .clone()
                 .map(|params| Gossip::new(params, seed)),
             messages: VecDeque::new(),
+            spreads: Spreads::default(),
             first_message: 0,
             active: Vec::new(),
             held: Vec::new(),

@@ -368,6 +368,31 @@ impl Gossip {
         self.nodes[from].is_unwanted(to as u32, id)
     }
 
+    /// Whether `node` takes another copy of `id` for a duplicate.
+    pub fn has_seen(&self, node: usize, id: MessageId) -> bool {
+        let message = self.messages.get(id);
+        message.is_some_and(|message| message.seen.contains(node as u32))
+    }
+
+    /// How long after it was last new to somebody a message is known again at least, in µs.
+    pub fn remembers_us(&self) -> u64 {
+        self.params.duplicate_cache_us
+    }
+
+    /// `node` receives a copy that the world knows to be a duplicate.
+    pub fn count_duplicate(&mut self, node: usize) {
+        let counters = &mut self.nodes[node].counters;
+        counters.copies_received += 1;
+        counters.duplicates += 1;
+    }
+
+    /// It does not, after all.
+    pub fn uncount_duplicate(&mut self, node: usize) {
+        let counters = &mut self.nodes[node].counters;
+        counters.copies_received -= 1;
+        counters.duplicates -= 1;
+    }
+
     /// What `node` has sent and received.
     pub fn counters(&self, node: usize) -> &GossipCounters {
         &self.nodes[node].counters

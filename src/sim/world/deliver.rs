@@ -50,6 +50,7 @@ impl World {
             entries,
             at_us: self.now_us,
         });
+        self.spreads.begin(id, self.nodes.len(), self.now_us);
         let mut sends = std::mem::take(&mut self.sends);
         if let Some(gossip) = &mut self.gossip {
             gossip.publish(node, id, length, self.now_us, &mut sends);
@@ -225,7 +226,9 @@ impl World {
         if let Some(at) = fate.again_us {
             self.queue.put(at, Event::Arrive(packet.clone()));
         }
-        if let Some(at) = fate.arrives_us {
+        if let Some(at) = fate.arrives_us
+            && !self.is_spare(&packet, at)
+        {
             self.queue.put(at, Event::Arrive(packet));
         }
     }
@@ -271,6 +274,9 @@ impl World {
         let connected = self.nodes[to].peers.contains(from);
         if !self.nodes[to].lives(packet.life) || !connected || !self.links.passes(from, to) {
             self.figures.lost += 1;
+            if let Cargo::Gossip(Rpc::Message(id)) = packet.cargo {
+                self.miss(to, id);
+            }
             return None;
         }
         let receiver = &mut self.figures.nodes[to];
@@ -318,11 +324,14 @@ impl World {
         let Rpc::Message(id) = rpc else { return None };
         self.figures.copies += 1;
         self.figures.nodes[to].copies += 1;
-        self.trace.word(self.now_us ^ u64::from(id.0) << 32);
-        self.trace.word((from as u64) << 32 | to as u64);
         if received != Received::New {
+            if received == Received::Dropped {
+                self.miss(to, *id);
+            }
             return None;
         }
+        self.trace.word(self.now_us ^ u64::from(id.0) << 32);
+        self.trace.word((from as u64) << 32 | to as u64);
         let Some(message) = self.message(*id).cloned() else {
             self.gossip.as_mut()?.reject(to, *id);
             return None;

@@ -85,6 +85,7 @@ impl World {
         };
         let (incarnation, hlc) = (replica.incarnation(), replica.last_hlc());
         self.log_own(node);
+        self.miss_all(node);
         let now_us = self.now_us;
         let this = &mut self.nodes[node];
         if this.saves {
@@ -129,7 +130,10 @@ impl World {
         match fault.verb {
             Verb::Crash { node, power, .. } => self.stop(node, power),
             Verb::Leave(node) => return self.leave(node),
-            Verb::Pause(node) => self.nodes[node].paused += 1,
+            Verb::Pause(node) => {
+                self.miss_all(node);
+                self.nodes[node].paused += 1;
+            }
             Verb::Clock {
                 node,
                 offset_ms,

@@ -24,13 +24,24 @@ impl<E> Queue<E> {
     }
 
     pub(super) fn put(&mut self, at_us: u64, event: E) {
+        let turn = self.turn();
+        self.put_in_turn(at_us, turn, event);
+    }
+
+    /// The turn of what is put in now, or in place of that later.
+    pub(super) fn turn(&mut self) -> u64 {
         self.sequence += 1;
+        self.sequence
+    }
+
+    /// Puts something in as if it had been when that turn came.
+    pub(super) fn put_in_turn(&mut self, at_us: u64, turn: u64, event: E) {
         let place = self.free.pop().unwrap_or_else(|| {
             self.events.push(None);
             u32::try_from(self.events.len() - 1).expect("memory holds fewer events")
         });
         self.events[place as usize] = Some(event);
-        self.heap.push(Reverse((at_us, self.sequence, place)));
+        self.heap.push(Reverse((at_us, turn, place)));
     }
 
     /// The next one, unless it is due after `end_us`.
