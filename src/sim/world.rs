@@ -432,7 +432,7 @@ impl World {
         let mut sent = Vec::new();
         while let Some(output) = self.nodes[node].up_mut().poll_output() {
             match output {
-                Output::Publish { frame } => sent.push(self.publish(node, frame.sign())),
+                Output::Publish { frame } => sent.push(self.publish(node, frame)),
                 Output::Request { to, id, request } => {
                     let request = Arc::new(request);
                     self.ask(node, to, id, request.clone());

@@ -47,14 +47,22 @@ impl Draft {
 
     /// The frame's bytes, signed. Call it outside any lock.
     pub fn sign(self) -> Bytes {
+        self.sign_frame().1
+    }
+
+    /// The same, and the frame that its bytes are, unless it had been signed before.
+    pub(crate) fn sign_frame(self) -> (Option<Frame>, Bytes) {
         match self.0 {
-            State::Signed(bytes) => bytes,
+            State::Signed(bytes) => (None, bytes),
             State::Unsigned {
                 identity,
                 mesh,
                 header,
                 delta,
-            } => Frame::sign(&identity, mesh, header, delta).1,
+            } => {
+                let (frame, bytes) = Frame::sign(&identity, mesh, header, delta);
+                (Some(frame), bytes)
+            }
         }
     }
 }
