@@ -44,7 +44,7 @@ const SCROLLED: &str = "new Promise((done) => { const frames = []; let long = 0,
     const frame = (now) => { frames.push(now - last); \
       if (scrollY + innerHeight >= document.documentElement.scrollHeight - 2) down = false; else if (scrollY === 0) down = true; \
       const middle = frames.length % 10 ? [] : document.elementsFromPoint(innerWidth * .15, innerHeight / 2); \
-      if (middle.some((element) => element.classList.contains('chunk') && !element.firstChild)) blank++; \
+      if (middle.some((element) => element.matches('.list')) && !middle.some((element) => element.row)) blank++; \
       scrollBy({ top: (down ? 5 : -5) * (now - last), behavior: 'instant' }); last = now; \
       if (now - start < 4000) requestAnimationFrame(frame); else { watcher.disconnect(); \
         frames.shift(); frames.sort((a, b) => a - b); \

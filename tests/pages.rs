@@ -63,6 +63,9 @@ impl Drop for Demo {
 const DEVICE: &str = "/api/v1/devices/PJSIP%2F100";
 const LIVE: &str = "document.getElementById('pill').classList.contains('live')";
 
+/// Whether the middle of the window shows a row: it does from the frame after a jump on.
+const DRAWN: &str = "document.elementsFromPoint(innerWidth * .15, innerHeight / 2).some((e) => e.classList.contains('row'))";
+
 /// The promise, on a page: never is an old lamp shown as a live one.
 #[test]
 fn lamps_change_live_and_are_all_stale_once_the_server_is_dead() {
@@ -242,7 +245,7 @@ fn ten_thousand_lamps_are_drawn_as_few_are() {
         page.js(
             "scrollTo({ top: document.documentElement.scrollHeight / 3, behavior: 'instant' })",
         );
-        page.await_js("[...document.elementsFromPoint(innerWidth * .15, innerHeight / 2)].some((e) => e.classList.contains('row'))", PATIENCE);
+        page.await_js(DRAWN, PATIENCE);
         let then = settled(&page, drawn);
         (page, [first, then])
     };
@@ -265,6 +268,16 @@ fn ten_thousand_lamps_are_drawn_as_few_are() {
             e.closest('[aria-posinset]')).find(Boolean).getAttribute('aria-posinset'))";
         let place = page.js(place).as_u64();
         assert!(place > Some(500), "{path}: {place:?}");
+        // Going back draws rows before others: they are read out in the order in which they are seen.
+        page.js("scrollBy({ top: -innerHeight * 2, behavior: 'instant' })");
+        let wrong = "[...document.querySelectorAll('.list')].flatMap((list) => { \
+            const { top, height } = list.getBoundingClientRect(); let last = 0; \
+            return [...list.querySelectorAll('[aria-posinset]')].filter((item) => { \
+                const at = Number(item.ariaPosInSet), before = last; last = at; \
+                const due = top + height / item.ariaSetSize * (at - 1); \
+                return at <= before || Math.abs(item.getBoundingClientRect().top - due) > 1; }); }).length";
+        page.await_js(DRAWN, PATIENCE);
+        assert_eq!(page.js(wrong), 0, "{path}");
         assert_eq!(page.complaints(), [""; 0]);
         page.close();
     }

@@ -26,7 +26,9 @@ const made = (element, attributes, children) => {
 export const h = (tag, attributes, ...children) => made(document.createElement(tag), attributes, children);
 export const svg = (tag, attributes, ...children) => made(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
-export const icon = (name, kind) => svg("svg", { class: kind, "aria-hidden": "true" }, svg("use", { href: "#" + name }));
+/** What a shape is made of: a `use` would make a tree of its own. */
+export const drawing = (name) => byId(name).cloneNode(true).childNodes;
+export const icon = (name, kind) => svg("svg", { class: kind, viewBox: "0 0 24 24", "aria-hidden": "true" }, ...drawing(name));
 
 /** `42 s`, `3 min`: whole, rounded down, as nobody reads more at a glance. */
 export function span(ms) {

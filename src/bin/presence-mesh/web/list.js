@@ -1,13 +1,15 @@
 // Rows, drawn only near the window: ten thousand scroll like ten.
 
-import { byId, h, icon } from "./feed.js";
+import { byId, drawing, h, icon } from "./feed.js";
 
 const CHUNK = 4; // see .chunk
 const AHEAD = 0.6; // of a window is drawn beyond it
 const A_FRAME = 3; // chunks of that at a time, so that none is long
-const spare = []; // items to be filled anew
+const TOO_FAST = 30; // pixels in a frame to read; what pulses takes a layer each
+const spare = []; // chunks to be filled anew
 const lists = new Set();
 let looking = 0;
+let before = 0; // scrolled so far, a frame ago
 
 /** By the next frame what is in sight is drawn. */
 export const look = () => (looking ||= requestAnimationFrame(draw));
@@ -16,17 +18,20 @@ addEventListener("resize", look);
 
 function draw() {
 	looking = 0;
+	const fast = Math.abs(scrollY - before) > TOO_FAST;
+	before = scrollY;
+	document.body.classList.toggle("fast", fast);
+	if (fast) look();
 	let left = A_FRAME;
 	const seen = [...lists].map((list) => list.seen());
-	const most = Math.max(0, ...seen.map((list) => list.beyond));
-	for (const { drawn, first, last } of seen)
-		for (const chunk of drawn) if (chunk.number < first - most - 1 || chunk.number > last + most + 1) chunk.clear();
+	const most = Math.max(0, ...seen.map(({ beyond }) => beyond));
+	for (const { list, first, last } of seen) list.leave(first - most - 1, last + most + 1);
 	for (let step = 0; step <= most; step++)
-		for (const { all, first, last } of seen)
-			for (let at = first - step; at <= last + step; at++) {
-				if (!all[at] || all[at].firstChild) continue;
+		for (const { list, first, last } of seen)
+			for (let at = Math.max(0, first - step); at <= last + step; at++) {
+				if (!list.lacks(at)) continue;
 				if (step && !left--) return look();
-				all[at].draw();
+				list.draw(at);
 			}
 }
 
@@ -36,7 +41,7 @@ export class List {
 	#tag;
 	#feed;
 	#rows = [];
-	#drawn = new Set();
+	#drawn = new Map(); // number -> chunk
 
 	constructor(root, tag, feed) {
 		this.#root = root;
@@ -48,11 +53,10 @@ export class List {
 	/** Which chunks would be in sight, were there no end to them. */
 	seen() {
 		if (!this.#root.isConnected) lists.delete(this);
-		const all = this.#root.children;
 		const { top, height } = this.#root.getBoundingClientRect();
-		const each = height / all.length || NaN; // a folded list has none
+		const each = (height / this.#rows.length) * CHUNK || NaN; // a folded list has none
 		const at = (y) => Math.floor((y - top) / each);
-		return { all, drawn: this.#drawn, first: at(0), last: at(innerHeight), beyond: Math.ceil((innerHeight * AHEAD) / each) || 0 };
+		return { list: this, first: at(0), last: at(innerHeight), beyond: Math.ceil((innerHeight * AHEAD) / each) || 0 };
 	}
 
 	show(rows) {
@@ -60,43 +64,50 @@ export class List {
 		if (rows.length === this.#rows.length && rows.every((row, at) => row === this.#rows[at])) return;
 		this.#rows.forEach((row) => (row.drawn = null));
 		this.#rows = rows;
-		const all = this.#root.children;
-		const wanted = Math.ceil(rows.length / CHUNK);
-		while (all.length > wanted) {
-			const last = this.#root.lastChild;
-			this.#drawn.delete(last);
-			spare.push(...last.children);
-			last.remove();
-		}
-		this.#root.append(...Array.from({ length: wanted - all.length }, (_, at) => this.#chunk(all.length + at)));
+		this.#root.style.height = `calc(var(--row) * ${rows.length})`;
 		// The first are there at once.
-		for (const chunk of [...this.#drawn, ...[...all].slice(0, 3)]) chunk.draw();
+		for (const number of new Set([...this.#drawn.keys(), 0, 1, 2])) this.#mine(number).length ? this.draw(number) : this.#clear(number);
 	}
 
-	#chunk(number) {
-		const chunk = h("div", { class: "chunk", role: "none" });
-		const mine = () => this.#rows.slice(number * CHUNK, (number + 1) * CHUNK);
+	lacks(number) {
+		return !this.#drawn.has(number) && number * CHUNK < this.#rows.length;
+	}
+
+	leave(first, last) {
+		for (const [number, chunk] of this.#drawn) if ((number < first || number > last) && !chunk.contains(document.activeElement)) this.#clear(number);
+	}
+
+	draw(number) {
+		const chunk = this.#drawn.get(number) ?? spare.pop() ?? h("div", { class: "chunk", role: "none" });
+		const mine = this.#mine(number);
+		mine.forEach((row, at) => {
+			const item = chunk.children[at] ?? chunk.appendChild(this.#item());
+			row.drawn = item.parts;
+			row.drawn.body.row = row;
+			fill(row, this.#feed);
+			item.setAttribute("aria-posinset", number * CHUNK + at + 1);
+			item.setAttribute("aria-setsize", this.#rows.length);
+		});
+		while (chunk.children.length > mine.length) chunk.lastChild.remove();
+		if (this.#drawn.has(number)) return;
+		this.#drawn.set(number, chunk);
 		chunk.number = number;
-		chunk.draw = () => {
-			this.#drawn.add(chunk);
-			mine().forEach((row, at) => {
-				const item = chunk.children[at] ?? chunk.appendChild(spare.pop() ?? this.#item());
-				row.drawn = item.parts;
-				row.drawn.body.row = row;
-				fill(row, this.#feed);
-				item.setAttribute("aria-posinset", number * CHUNK + at + 1);
-				item.setAttribute("aria-setsize", this.#rows.length);
-			});
-			while (chunk.children.length > mine().length) spare.push(chunk.removeChild(chunk.lastChild));
-		};
-		chunk.clear = () => {
-			if (chunk.contains(document.activeElement)) return;
-			this.#drawn.delete(chunk);
-			mine().forEach((row) => (row.drawn = null));
-			spare.push(...chunk.children);
-			chunk.replaceChildren();
-		};
-		return chunk;
+		chunk.style.top = `calc(var(--row) * ${number * CHUNK})`;
+		// In the order of reading.
+		this.#root.insertBefore(chunk, [...this.#root.children].find((other) => other.number > number) ?? null);
+	}
+
+	#mine(number) {
+		return this.#rows.slice(number * CHUNK, (number + 1) * CHUNK);
+	}
+
+	#clear(number) {
+		const chunk = this.#drawn.get(number);
+		if (!chunk) return;
+		this.#mine(number).forEach((row) => (row.drawn = null));
+		this.#drawn.delete(number);
+		chunk.remove();
+		spare.push(chunk);
 	}
 
 	#item() {
@@ -112,9 +123,9 @@ const mute = (text) => h("i", {}, text);
 
 /** The elements of a row; in the order in which they are read out. */
 export function parted(tag) {
-	const use = icon("free", "shape");
+	const shape = icon("free", "shape");
 	const parts = {
-		use: use.firstChild, lamp: h("span", { class: "lamp" }, use), name: h("span", { class: "name" }), before: mute(""), ext: new Text(), site: mute(""),
+		shape, lamp: h("span", { class: "lamp" }, shape), name: h("span", { class: "name" }), before: mute(""), ext: new Text(), site: mute(""),
 		label: h("span", {}), more: h("span", {}), mail: h("span", { class: "mail" }), seen: {},
 	};
 	parts.words = h("span", { class: "words" }, parts.label, parts.more);
@@ -132,7 +143,7 @@ export function fill(row, feed) {
 	const mail = view.shape === "mail" ? 0 : view.mail;
 	if (view.stale && !parts.clock) parts.lamp.append((parts.clock = icon("clock", "clock")));
 	set("class", `row s-${view.shape}${view.stale ? " stale" : ""}${mail ? " mailed" : ""}`, (value) => (parts.body.className = value));
-	set("shape", view.shape, (value) => parts.use.setAttribute("href", "#" + value));
+	set("shape", view.shape, (value) => parts.shape.replaceChildren(...drawing(value)));
 	text("name", row.name);
 	text("before", row.ext && ", extension ");
 	text("ext", row.ext);

@@ -1,6 +1,6 @@
 // `/mesh`: nodes and links for those who run them; in the demo, also faults to provoke.
 
-import { Feed, byId, clock, h, icon, say, span, svg, title } from "./feed.js";
+import { Feed, byId, clock, drawing, h, icon, say, span, svg, title } from "./feed.js";
 
 const LOG = 200;
 const demo = document.body.dataset.demo === "true";
@@ -136,7 +136,7 @@ function drawGraph() {
 		const [shape] = standing(node);
 		const [x, y] = at[n];
 		return svg("g", { class: "s-" + shape, transform: `translate(${x} ${y})` }, svg("rect", { x: -21, y: -21, width: 42, height: 42, rx: 10, class: "plate" }),
-			svg("svg", { x: -14, y: -14, width: 28, height: 28, class: "shape" }, svg("use", { href: "#" + shape })), svg("text", { y: y < 80 ? -29 : 38 }, title(node.node)));
+			svg("svg", { x: -14, y: -14, width: 28, height: 28, viewBox: "0 0 24 24", class: "shape" }, ...drawing(shape)), svg("text", { y: y < 80 ? -29 : 38 }, title(node.node)));
 	});
 	const label = `${all.length} nodes, ${up} links up${cut ? `, ${cut} cut` : ""}`;
 	byId("graph").replaceChildren(svg("svg", { viewBox: "0 0 480 350", role: "img", "aria-label": label, class: "graph" }, ...lines, ...marks), h("p", { class: "dim" }, label));
