@@ -135,6 +135,11 @@ pub enum Fault {
     ///
     /// Shown by `dying`.
     GoneShownLive,
+    /// A node that meets others beats as rarely as so many should at once, before a frame has said so: others, who
+    /// gave it a lease by what it said, show its lamps as stale.
+    ///
+    /// Shown by `growing`.
+    BeatsUnannounced,
 }
 
 /// Whether `fault` is planted on this thread.

@@ -39,7 +39,7 @@ enum Shows {
 /// The checker that saw something, and what.
 type Caught = (String, String);
 
-const ZOO: [Exhibit; 23] = [
+const ZOO: [Exhibit; 24] = [
     exhibit(Fault::CountsByGreatestSeq, overtaken, &["moment"]),
     exhibit(Fault::NoWatermark, away, &["moment"]),
     exhibit(Fault::ResetLosesWatermark, handed_on, &["moment"]),
@@ -75,6 +75,7 @@ const ZOO: [Exhibit; 23] = [
     exhibit(Fault::TombstoneCompetes, shared, &["register"]),
     exhibit(Fault::ReplyEchoes, lost_disk, &["emitted"]),
     exhibit(Fault::GoneShownLive, dying, &["lamp"]),
+    exhibit(Fault::BeatsUnannounced, growing, &["beat"]),
 ];
 
 const fn exhibit(
@@ -284,6 +285,13 @@ fn dying() -> Scenario {
         fault(10, 24, Verb::Isolate(2)),
         fault(15, 38, crash(0, Disk::Kept)),
     ];
+    scenario
+}
+
+/// Nodes start one after another, and so many should beat more rarely than each said when it knew itself alone.
+fn growing() -> Scenario {
+    let mut scenario = Scenario::new("growing", 8, 5 * SECOND);
+    scenario.timing.beat = Duration::from_millis(20);
     scenario
 }
 

@@ -86,6 +86,7 @@ pub fn all_checkers() -> Vec<Box<dyn Checker>> {
         Box::new(checks::WatchSum::default()),
         Box::new(checks::Quiet),
         Box::new(checks::Clocks::default()),
+        Box::new(checks::Beats::default()),
         Box::new(checks::Registers::default()),
         Box::new(checks::Steady::default()),
         Box::new(checks::Lamps::default()),

@@ -1,6 +1,7 @@
 //! What must hold, one file each.
 
 mod agreement;
+mod beats;
 mod clocks;
 mod deleted;
 mod emitted;
@@ -17,6 +18,7 @@ mod watch_sum;
 
 pub use agreement::Agreement;
 pub(super) use agreement::settled_nodes;
+pub use beats::Beats;
 pub use clocks::Clocks;
 pub use deleted::Deleted;
 pub use emitted::Emitted;

@@ -42,7 +42,7 @@ pub(super) fn current() -> Option<Fault> {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 23] = [
+    pub const ALL: [Fault; 24] = [
         Self::CountsByGreatestSeq,
         Self::NoWatermark,
         Self::ResetLosesWatermark,
@@ -66,6 +66,7 @@ impl Fault {
         Self::TombstoneCompetes,
         Self::ReplyEchoes,
         Self::GoneShownLive,
+        Self::BeatsUnannounced,
     ];
 
     /// What it is called: words with hyphens.
@@ -94,6 +95,7 @@ impl Fault {
             Self::TombstoneCompetes => "tombstone-competes",
             Self::ReplyEchoes => "reply-echoes",
             Self::GoneShownLive => "gone-shown-live",
+            Self::BeatsUnannounced => "beats-unannounced",
         }
     }
 }

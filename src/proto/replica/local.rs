@@ -14,6 +14,7 @@ use crate::model::{
     SourceDown, Value,
 };
 use crate::wire::{Draft, Header, Kind, MAX_FRAME_BYTES};
+use crate::zoo::{Fault, planted};
 
 /// How a local write is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -467,7 +468,12 @@ impl Replica {
     /// In a mesh that grew since the last frame beats may be further apart, but only from the next one on, which says
     /// so: the leases that others gave run out by what they were told.
     fn beat_due(&self) -> i64 {
-        self.own.last_frame_at + self.beat_ms().min(self.own.promised_ms)
+        let promised_ms = if planted(Fault::BeatsUnannounced) {
+            i64::MAX
+        } else {
+            self.own.promised_ms
+        };
+        self.own.last_frame_at + self.beat_ms().min(promised_ms)
     }
 
     /// One hundredth of a second for every node known, so that all beats together stay at 100 a second.
