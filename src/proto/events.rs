@@ -127,12 +127,12 @@ impl Events {
         !self.own.is_empty()
     }
 
-    /// The body of the next frame.
     /// How many of our own are not yet in a frame.
     pub(super) fn outgoing(&self) -> usize {
         self.own.len()
     }
 
+    /// The body of the next frame.
     pub(super) fn next_batch(&mut self, now: i64) -> Option<EventBatch> {
         self.own.next_batch(now)
     }

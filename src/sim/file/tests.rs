@@ -383,7 +383,7 @@ fn what_is_too_large_for_memory_is_refused_before_it_starts() {
     let text = "duration = \"60s\"\nnodes = 5000\n[workload]\nkeys = 100\n";
     assert_eq!(
         Scenario::from_toml("x", text).unwrap_err().to_string(),
-        "x.toml:2: 5000 nodes that each keep 515000 entries need about 677633 MiB, at most 4096 MiB are allowed"
+        "x.toml:2: 5000 nodes that each keep 515000 entries need about 698518 MiB, at most 5120 MiB are allowed"
     );
 }
 
