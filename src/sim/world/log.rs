@@ -102,19 +102,16 @@ impl World {
     pub(super) fn see(&mut self, node: usize, origins: Vec<ReplicaId>) -> Vec<News> {
         let mut all = Vec::new();
         for origin in origins {
+            let number = self.numbers(origin)[0];
             let this = &mut self.nodes[node];
             let Some(replica) = this.replica.as_ref() else {
                 continue;
             };
             let map = replica.map(origin);
-            let before = this.known.get(&origin).copied();
+            let before = std::mem::replace(this.known_of(number), map);
             if map == before {
                 continue;
             }
-            match map {
-                Some(map) => this.known.insert(origin, map),
-                None => this.known.remove(&origin),
-            };
             if let Some(map) = map {
                 let same_life = before.filter(|before| before.incarnation == map.incarnation);
                 self.measure(origin, &map, same_life.map_or(0, |before| before.head));
@@ -133,8 +130,10 @@ impl World {
         let own = self.id(node);
         let others = maps.into_iter().filter(|map| map.replica != own);
         let others: Vec<MapSummary> = others.collect();
-        let known = &mut self.nodes[node].known;
-        known.extend(others.iter().map(|map| (map.replica, *map)));
+        for map in &others {
+            let number = self.numbers(map.replica)[0];
+            *self.nodes[node].known_of(number) = Some(*map);
+        }
         let news = others.into_iter().map(|map| News {
             origin: map.replica,
             map: Some(map),

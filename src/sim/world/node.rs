@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
-
 use super::super::scenario::Disk;
 use super::peers::Peers;
 use super::{Clock, Event};
-use crate::model::{Incarnation, Key, ReplicaId, SpaceId, Value};
+use crate::model::{Incarnation, Key, SpaceId, Value};
 use crate::proto::{MapSummary, Replica, Report, Saved, WatchId};
 use crate::wire::Identity;
 
@@ -59,8 +57,9 @@ pub(super) struct Node {
     /// The watchers of a life.
     pub(super) watching: u32,
     pub(super) watches: Vec<(SpaceId, WatchId)>,
-    /// How much of each origin is known here, as of the last look, in this life.
-    pub(super) known: FxHashMap<ReplicaId, MapSummary>,
+    /// How much of each origin is known here, as of the last look, in this life; by the number of its first node, as
+    /// far as the greatest that was ever known.
+    pub(super) known: Vec<Option<MapSummary>>,
     /// Its own writes up to here are in the log.
     pub(super) logged: (Incarnation, u64),
 }
@@ -94,7 +93,7 @@ impl Node {
             reports: Vec::new(),
             watching: 0,
             watches: Vec::new(),
-            known: FxHashMap::default(),
+            known: Vec::new(),
             logged: (Incarnation::default(), 0),
         }
     }
@@ -118,6 +117,14 @@ impl Node {
                 .rev()
                 .take_while(|(at, _)| *at >= self.clock.started_us())
                 .any(|(_, report)| matches!(report, Report::Fenced { .. }))
+    }
+
+    /// Where it is noted how much of an origin is known here.
+    pub(super) fn known_of(&mut self, origin: usize) -> &mut Option<MapSummary> {
+        if self.known.len() <= origin {
+            self.known.resize(origin + 1, None);
+        }
+        &mut self.known[origin]
     }
 
     /// Writes to the disk what is not there yet.
