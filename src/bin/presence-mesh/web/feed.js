@@ -26,7 +26,7 @@ const made = (element, attributes, children) => {
 export const h = (tag, attributes, ...children) => made(document.createElement(tag), attributes, children);
 export const svg = (tag, attributes, ...children) => made(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
-/** What a shape is made of: a `use` would make a tree of its own. */
+/** A shape's parts: a `use` makes a tree of its own. */
 export const drawing = (name) => byId(name).cloneNode(true).childNodes;
 export const icon = (name, kind) => svg("svg", { class: kind, viewBox: "0 0 24 24", "aria-hidden": "true" }, ...drawing(name));
 

@@ -5,7 +5,7 @@ import { byId, drawing, h, icon } from "./feed.js";
 const CHUNK = 4; // see .chunk
 const AHEAD = 0.6; // of a window is drawn beyond it
 const A_FRAME = 3; // chunks of that at a time, so that none is long
-const TOO_FAST = 30; // pixels in a frame to read; what pulses takes a layer each
+const TOO_FAST = 30; // pixels a frame to read; a pulse takes a layer
 const spare = []; // chunks to be filled anew
 const lists = new Set();
 let looking = 0;
