@@ -60,7 +60,7 @@ function fit() {
 	const longest = Math.max(1, ...[...sites.values()].map((site) => site.rows.length));
 	const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
 	const room = (innerHeight - byId("sites").offsetTop) / rem - 8.5;
-	document.body.style.setProperty("--row", Math.min(6, Math.max(4, room / longest)) + "rem");
+	document.body.style.setProperty("--row", Math.min(6, Math.max(4, room / longest)) / 1.2 + "rlh");
 }
 
 let counting = 0;
