@@ -47,8 +47,8 @@ const SCROLLED: &str = "new Promise((done) => { const frames = []; let long = 0,
       if (middle.some((element) => element.matches('.list')) && !middle.some((element) => element.row)) blank++; \
       scrollBy({ top: (down ? 5 : -5) * (now - last), behavior: 'instant' }); last = now; \
       if (now - start < 4000) requestAnimationFrame(frame); else { watcher.disconnect(); \
-        frames.shift(); frames.sort((a, b) => a - b); \
-        done({ frames: frames.length, p50: frames[frames.length >> 1], p95: frames[Math.floor(frames.length * .95)], \
+        const first = frames.shift(); frames.sort((a, b) => a - b); \
+        done({ first, frames: frames.length, p50: frames[frames.length >> 1], p95: frames[Math.floor(frames.length * .95)], \
           most: frames.at(-1), long, blank, rows: document.querySelectorAll('.row').length }); } }; \
     requestAnimationFrame(frame); })";
 
