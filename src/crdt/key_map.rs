@@ -22,6 +22,14 @@ pub(crate) struct KeyMap<T> {
 pub(crate) type Slot = u32;
 
 impl<T> KeyMap<T> {
+    pub(crate) fn with_capacity(keys: usize) -> Self {
+        Self {
+            slots: Vec::with_capacity(keys),
+            free: Vec::new(),
+            by_key: HashTable::with_capacity(keys),
+        }
+    }
+
     pub(crate) fn find(&self, key: &Key) -> Option<Slot> {
         self.by_key
             .find(hash(key), |slot| self.at(*slot).0 == *key)
@@ -30,6 +38,20 @@ impl<T> KeyMap<T> {
 
     pub(crate) fn get(&self, key: &Key) -> Option<&T> {
         self.find(key).map(|slot| &self.at(slot).1)
+    }
+
+    /// Like [`KeyMap::get`], without a search when the key is in slot `near`, which then tells where it is.
+    pub(crate) fn get_near(&self, key: &Key, near: &mut Slot) -> Option<&T> {
+        *near = self.find_near(key, *near)?;
+        Some(&self.at(*near).1)
+    }
+
+    /// Like [`KeyMap::find`], without a search when the key is in slot `near`.
+    pub(crate) fn find_near(&self, key: &Key, near: Slot) -> Option<Slot> {
+        match self.slots.get(near as usize) {
+            Some(Some((there, _))) if there == key => Some(near),
+            _ => self.find(key),
+        }
     }
 
     pub(crate) fn at(&self, slot: Slot) -> &(Key, T) {
@@ -111,4 +133,31 @@ pub(crate) fn place(key: &Key, places: usize) -> usize {
 
 fn hash(key: &Key) -> u64 {
     FxBuildHasher.hash_one(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SpaceId;
+
+    #[test]
+    fn a_slot_that_another_key_has_by_now_only_costs_a_search() {
+        let key = |name: &str| Key::new(SpaceId::DEVICES, name).expect("a short name");
+        let (first, second) = (key("PJSIP/1"), key("PJSIP/2"));
+        let mut map = KeyMap::default();
+        let was = map.insert(first.clone(), 1);
+        map.remove(was);
+        assert_eq!(map.find_near(&first, was), None, "it is gone");
+        assert_eq!(map.insert(second.clone(), 2), was, "slots are given again");
+        assert_eq!(map.find_near(&first, was), None, "another is there");
+        let now = map.insert(first.clone(), 3);
+        let mut near = was;
+        assert_eq!(map.get_near(&first, &mut near), Some(&3));
+        assert_eq!(near, now, "then it is known where it is");
+        assert_eq!(
+            map.find_near(&second, 7),
+            Some(was),
+            "there is no such slot"
+        );
+    }
 }

@@ -224,6 +224,11 @@ impl OriginMap {
         self.entries.get(key)
     }
 
+    /// The same, without a search when it is in slot `near`, which then tells where it is.
+    pub(crate) fn get_near(&self, key: &Key, near: &mut Slot) -> Option<&Entry> {
+        self.entries.get_near(key, near)
+    }
+
     /// All keys with a value, in no particular but a reproducible order.
     pub fn live(&self) -> impl Iterator<Item = (&Key, &Entry)> {
         self.entries

@@ -400,9 +400,7 @@ impl Replica {
             return;
         }
         self.read_record(index);
-        for key in self.store.get(index).keys() {
-            self.view.refresh(&self.store, index, key, self.now);
-        }
+        self.view.refresh_all(&self.store, index, self.now);
     }
 
     /// Takes in what an origin says of itself.
@@ -410,7 +408,7 @@ impl Replica {
         let key = self.store.record_key().clone();
         let origin = self.store.get_mut(index);
         let value = origin
-            .contribution(&key)
+            .contribution(&key, &mut 0)
             .and_then(|(entry, ..)| entry.value()?.decode::<NodeRecord>());
         if value == origin.record {
             return;

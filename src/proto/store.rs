@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::lease::Lease;
 use super::member::Standing;
-use crate::crdt::{Delta, Entry, Head, OriginMap, Outcome, Pending, Whole};
+use crate::crdt::{Delta, Entry, Head, OriginMap, Outcome, Pending, Slot, Whole};
 use crate::model::{Incarnation, Key, NodeRecord, ReplicaId, SpaceId};
 use crate::wire::{Digest, HeadInfo, Header, Kind, SignedHeader};
 use crate::zoo::{Fault, planted};
@@ -151,9 +151,15 @@ impl OriginState {
         }
     }
 
-    /// What it says of `key`, and whether an earlier life of it said so.
-    pub(super) fn contribution(&self, key: &Key) -> Option<(&Entry, Incarnation, bool)> {
-        let (entry, incarnation, previous) = match (self.map.get(key), &self.previous) {
+    /// What it says of `key`, and whether an earlier life of it said so. `near`: the slot to look in first; then the
+    /// one where it is.
+    pub(super) fn contribution(
+        &self,
+        key: &Key,
+        near: &mut Slot,
+    ) -> Option<(&Entry, Incarnation, bool)> {
+        let entry = self.map.get_near(key, near);
+        let (entry, incarnation, previous) = match (entry, &self.previous) {
             (Some(entry), _) => (entry, self.map.incarnation(), false),
             (None, Some(previous)) => (previous.get(key)?, previous.incarnation(), true),
             (None, None) => return None,

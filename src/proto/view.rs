@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
+use smallvec::SmallVec;
+
 use super::config::{Limits, Merge};
 use super::evaluate::{Candidates, Rules, evaluate};
 use super::io::Now;
@@ -23,7 +25,7 @@ use apart::is_apart;
 use candidate::{candidate, candidates, shown, wall_time, withdraw_older};
 use index::Index;
 use ledger::Ledger;
-use rows::{Origins, Row, Rows, Shard};
+use rows::{Contributor, Contributors, Row, Rows, Shard, may_say};
 
 /// What users see of every key.
 ///
@@ -37,7 +39,7 @@ pub(super) struct View {
     rows: Rows,
     ledger: Mutex<Ledger>,
     /// Origins whose rows are behind the store: single keys are read as if they were not.
-    pub(super) late: Origins,
+    pub(super) late: Vec<OriginIndex>,
     mailboxes: Merge,
     drift_ms: u64,
     watch_queue: usize,
@@ -49,6 +51,8 @@ pub(super) struct View {
     wall_ms: u64,
 }
 
+/// So many rows are looked for at once.
+const LOOKED_FOR: usize = 64;
 /// No stamp is released then.
 const NEVER: u64 = u64::MAX;
 
@@ -65,7 +69,7 @@ impl View {
         Self {
             rows: Rows::new(),
             ledger: Mutex::default(),
-            late: Origins::new(),
+            late: Vec::new(),
             mailboxes,
             drift_ms: u64::try_from(max_clock_drift.as_millis()).unwrap_or(u64::MAX),
             watch_queue: limits.watch_queue,
@@ -77,6 +81,29 @@ impl View {
 
     /// Brings one key up to date after `origin` wrote it, withdrew it, or came to stand differently.
     pub(super) fn refresh(&self, store: &Store, origin: OriginIndex, key: &Key, now: Now) {
+        self.refresh_near(store, origin, (key, 0), now);
+    }
+
+    /// Brings all up to date that `origin` says. All rows of some keys are looked for before the first is shown: so
+    /// memory is waited for once, not for each.
+    pub(super) fn refresh_all(&mut self, store: &Store, origin: OriginIndex, now: Now) {
+        let mut keys = store.get(origin).keys();
+        let mut found = SmallVec::<[(&Key, Slot); LOOKED_FOR]>::new();
+        loop {
+            let some = keys.by_ref().take(LOOKED_FOR);
+            found.extend(some.map(|key| (key, self.rows.find(key).unwrap_or_default())));
+            if found.is_empty() {
+                return;
+            }
+            for at in found.drain(..) {
+                self.refresh_near(store, origin, at, now);
+            }
+        }
+    }
+
+    /// Like [`View::refresh`]; in its shard, the row of the key is looked for in this slot first.
+    fn refresh_near(&self, store: &Store, origin: OriginIndex, at: (&Key, Slot), now: Now) {
+        let (key, near) = at;
         if is_apart(key) {
             self.show_apart(store, origin, key, now);
         }
@@ -84,16 +111,23 @@ impl View {
             return;
         }
         let mut shard = self.rows.write(key);
-        let slot = match shard.find(key) {
+        let slot = match shard.find_near(key, near) {
             Some(slot) => {
                 shard.at_mut(slot).1.may_come_from(origin);
                 slot
             }
-            None if store.get(origin).contribution(key).is_none() => return,
             None => {
-                let origins = Origins::from_slice(&[origin]);
+                let mut contributor = Contributor::from(origin);
+                if candidate(store, &mut contributor, key, now).is_none() {
+                    return;
+                }
+                let contributors = Contributors::from_slice(&[contributor]);
                 let shown = None;
-                shard.insert(key.clone(), Row { origins, shown })
+                let row = Row {
+                    contributors,
+                    shown,
+                };
+                shard.insert(key.clone(), row)
             }
         };
         self.show(store, &mut shard, slot, now);
@@ -177,8 +211,8 @@ impl View {
         let (key, row) = shard.at_mut(slot);
         self.late.iter().for_each(|late| row.may_come_from(*late));
         let mut candidates = Candidates::new();
-        row.origins.retain(|origin| {
-            let candidate = candidate(store, *origin, key, now);
+        row.contributors.retain(|contributor| {
+            let candidate = candidate(store, contributor, key, now);
             let contributes = candidate.is_some();
             candidates.extend(candidate);
             contributes
@@ -216,7 +250,7 @@ impl View {
             };
             ledger.watches.push(key, visible, change, self.watch_queue);
         }
-        if row.origins.is_empty() {
+        if row.contributors.is_empty() {
             shard.remove(slot);
         }
     }
@@ -241,7 +275,7 @@ impl View {
         if is_apart(key) {
             return self.explain_apart(store, key, now);
         }
-        self.explain_from(store, key, &self.origins(key), now)
+        self.explain_from(store, key, self.contributors(key), now)
     }
 
     /// What is shown of a key of which these say something, and why.
@@ -249,11 +283,11 @@ impl View {
         &self,
         store: &Store,
         key: &Key,
-        origins: &[OriginIndex],
+        contributors: Contributors,
         now: Now,
     ) -> Option<Explanation<Value>> {
         let rules = self.rules();
-        let candidates = candidates(store, origins, key, now);
+        let candidates = candidates(store, contributors, key, now);
         let verdict = evaluate(key, &candidates, &rules)?;
         let rule = verdict.rule;
         let shown = shown(store, key, &candidates, &verdict, &rules);
@@ -267,7 +301,7 @@ impl View {
     /// What a write to a shared key must be above, and the held-back writes over which it is made.
     pub(super) fn write_over(&self, store: &Store, key: &Key, now: Now) -> (Hlc, Vec<Dot>) {
         let rules = self.rules();
-        let candidates = candidates(store, &self.origins(key), key, now);
+        let candidates = candidates(store, self.contributors(key), key, now);
         write_over(candidates.iter().map(|candidate| candidate.claim(&rules)))
     }
 
@@ -299,7 +333,7 @@ impl View {
         if value.is_none() || sum || key.policy() != Policy::LatestWriter {
             return false;
         }
-        let candidates = candidates(store, &self.origins(key), key, now);
+        let candidates = candidates(store, self.contributors(key), key, now);
         let shown = evaluate(key, &candidates, &self.rules());
         shown.is_some_and(|verdict| Some(&verdict.value) != value.as_ref())
     }
@@ -329,10 +363,13 @@ impl View {
         let shown = rows.filter(|(key, row)| row.shown.is_some() && matches(key));
         let mut rows: Vec<(&Key, &Row)> = shown.collect();
         rows.sort_unstable_by_key(|(key, _)| *key);
-        rows.into_iter()
-            .filter_map(|(key, row)| self.explain_from(store, key, &self.may_say(row), now))
-            .map(|explanation| explanation.shown)
-            .collect()
+        let explained = rows
+            .iter()
+            .filter_map(|(key, row)| self.explain_from(store, key, self.with_late(Some(row)), now));
+        // Nearly always all of them: the list grows once.
+        let mut listed = Vec::with_capacity(rows.len());
+        listed.extend(explained.map(|explanation| explanation.shown));
+        listed
     }
 
     /// How many keys are shown in a scope; where each origin's own is shown, each of them counts.
@@ -358,21 +395,27 @@ impl View {
     /// Whether what was last shown of every key is what the store makes of it from nothing: an invariant, for
     /// tests and the simulator. Returns the first key that differs.
     pub(super) fn recomputed(&self, store: &Store, now: Now) -> Result<(), Key> {
-        let mut expected: KeyMap<Origins> = KeyMap::default();
+        let live = store.iter().map(|(_, origin)| origin.map.len());
+        let mut expected: KeyMap<Contributors> = KeyMap::with_capacity(live.sum());
         for (index, origin) in store.iter() {
             let keys = origin.keys();
             let keys = keys.filter(|key| key.policy() != Policy::PerOrigin);
-            for key in keys.filter(|key| origin.contribution(key).is_some()) {
+            for key in keys.filter(|key| origin.contribution(key, &mut 0).is_some()) {
+                let contributor = Contributor::from(index);
                 match expected.find(key) {
-                    Some(slot) => expected.at_mut(slot).1.push(index),
-                    None => drop(expected.insert(key.clone(), Origins::from_slice(&[index]))),
+                    Some(slot) => expected.at_mut(slot).1.push(contributor),
+                    None => {
+                        let contributors = Contributors::from_slice(&[contributor]);
+                        expected.insert(key.clone(), contributors);
+                    }
                 }
             }
         }
         let rules = self.rules();
         let mut counts = Index::default();
-        for (key, origins) in expected.iter() {
-            let verdict = evaluate(key, &candidates(store, origins, key, now), &rules);
+        for (key, contributors) in expected.iter() {
+            let candidates = candidates(store, contributors.iter().copied(), key, now);
+            let verdict = evaluate(key, &candidates, &rules);
             counts.turn(key, None, verdict.as_ref().map(|verdict| verdict.freshness));
             let new = verdict.map(|verdict| (verdict.value, verdict.freshness));
             let shard = self.rows.read(key);
@@ -400,21 +443,17 @@ impl View {
     }
 
     /// Who may say something of a key.
-    fn origins(&self, key: &Key) -> Origins {
+    fn contributors(&self, key: &Key) -> Contributors {
         let shard = self.rows.read(key);
-        shard
-            .get(key)
-            .map_or_else(|| self.late.clone(), |row| self.may_say(row))
+        self.with_late(shard.get(key))
     }
 
-    fn may_say(&self, row: &Row) -> Origins {
-        let mut origins = row.origins.clone();
-        for late in &self.late {
-            if !origins.contains(late) {
-                origins.push(*late);
-            }
-        }
-        origins
+    fn with_late(&self, row: Option<&Row>) -> Contributors {
+        let mut contributors = row.map_or_else(Contributors::new, |row| row.contributors.clone());
+        self.late
+            .iter()
+            .for_each(|late| may_say(&mut contributors, *late));
+        contributors
     }
 
     fn rules(&self) -> Rules {

@@ -82,7 +82,7 @@ pub struct World {
 }
 
 /// Everything that a node shows in a space.
-pub type Listed = Rc<[Shown<Value>]>;
+pub type Listed = Rc<Vec<Shown<Value>>>;
 type Lists = BTreeMap<(usize, SpaceId), Listed>;
 
 /// Something happened to one replica.

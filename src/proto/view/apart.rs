@@ -154,7 +154,7 @@ fn side(
     now: Now,
     rules: &Rules,
 ) -> Option<Shown<Value>> {
-    let candidates = candidates(store, &[origin], key, now);
+    let candidates = candidates(store, [origin.into()], key, now);
     let verdict = evaluate(key, &candidates, rules)?;
     let mut shown = shown(store, key, &candidates, &verdict, rules);
     shown.origin = Some(store.get(origin).replica);

@@ -7,36 +7,37 @@ use super::super::evaluate::{Candidate, Candidates, Rules, Verdict, span, winner
 use super::super::io::Now;
 use super::super::member::Standing;
 use super::super::shown::{Contribution, Shown};
-use super::super::store::{OriginIndex, OriginState, Store};
+use super::super::store::{OriginState, Store};
 use super::mono_ms;
+use super::rows::Contributor;
 use crate::crdt::Entry;
 use crate::model::{Key, Policy, Source, Value};
 use crate::zoo::{Fault, planted};
 
 pub(super) fn candidates<'a>(
     store: &'a Store,
-    origins: &[OriginIndex],
+    contributors: impl IntoIterator<Item = Contributor>,
     key: &Key,
     now: Now,
 ) -> Candidates<'a> {
-    let known = origins.iter();
+    let known = contributors.into_iter();
     let mut candidates = known
-        .filter_map(|origin| candidate(store, *origin, key, now))
+        .filter_map(|mut contributor| candidate(store, &mut contributor, key, now))
         .collect();
     withdraw_older(store, key, &mut candidates);
     candidates
 }
 
-/// What an origin says of a key.
+/// What an origin says of a key. Then it is known where that is.
 pub(super) fn candidate<'a>(
     store: &'a Store,
-    index: OriginIndex,
+    contributor: &mut Contributor,
     key: &Key,
     now: Now,
 ) -> Option<Candidate<'a>> {
-    let origin = store.get(index);
-    let (entry, incarnation, previous) = origin.contribution(key)?;
-    let own = index == Store::OWN;
+    let origin = store.get(contributor.origin);
+    let (entry, incarnation, previous) = origin.contribution(key, &mut contributor.slot)?;
+    let own = contributor.origin == Store::OWN;
     let (standing, age) = standing(origin, own, previous, entry.source(), now);
     Some(Candidate {
         entry,

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::super::store::OriginIndex;
 use super::Was;
-use crate::crdt::{KeyMap, place};
+use crate::crdt::{KeyMap, Slot, place};
 use crate::model::Key;
 
 /// Rows by key, divided so that single keys are read while others are shown: whoever shows a key keeps those from
@@ -24,18 +24,37 @@ const SHARDS: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Row {
     /// All who say something of the key are among them.
-    pub(super) origins: Origins,
+    pub(super) contributors: Contributors,
     pub(super) shown: Option<Was>,
 }
 
-pub(super) type Origins = SmallVec<[OriginIndex; 4]>;
+/// Who says something of a key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Contributor {
+    pub(super) origin: OriginIndex,
+    /// Where in its map that was the last time, to be looked for there first.
+    pub(super) slot: Slot,
+}
+
+pub(super) type Contributors = SmallVec<[Contributor; 2]>;
+
+impl From<OriginIndex> for Contributor {
+    fn from(origin: OriginIndex) -> Self {
+        Self { origin, slot: 0 }
+    }
+}
 
 impl Row {
     /// `origin` says something of the key, or did, or may.
     pub(super) fn may_come_from(&mut self, origin: OriginIndex) {
-        if !self.origins.contains(&origin) {
-            self.origins.push(origin);
-        }
+        may_say(&mut self.contributors, origin);
+    }
+}
+
+/// `origin` is among them now.
+pub(super) fn may_say(contributors: &mut Contributors, origin: OriginIndex) {
+    if !contributors.iter().any(|known| known.origin == origin) {
+        contributors.push(origin.into());
     }
 }
 
@@ -55,6 +74,12 @@ impl Rows {
     pub(super) fn write(&self, key: &Key) -> RwLockWriteGuard<'_, Shard> {
         let shard = self.of(key).write();
         shard.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a key is in its shard.
+    pub(super) fn find(&mut self, key: &Key) -> Option<Slot> {
+        let shard = self.shards[place(key, SHARDS)].get_mut();
+        shard.unwrap_or_else(PoisonError::into_inner).find(key)
     }
 
     /// All of it as it is at one moment.
