@@ -133,10 +133,16 @@ impl Lamps {
         loop {
             let mut moved = false;
             for (from, to) in &ways {
-                let Some(told) = self.news.get(from).cloned() else {
+                let Some(told) = self.news.get(from) else {
                     continue;
                 };
-                moved |= merge(self.news.entry(*to).or_default(), told);
+                // Mostly it has all of that.
+                let known = self.news.get(to);
+                let last = |life| known.and_then(|known| known.get(life));
+                if told.iter().any(|(life, at)| last(life) < Some(at)) {
+                    let told = told.clone();
+                    moved |= merge(self.news.entry(*to).or_default(), told);
+                }
             }
             if !moved {
                 break;
