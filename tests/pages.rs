@@ -161,14 +161,26 @@ fn a_node_that_comes_back_is_shown_live_again() {
         "document.querySelector('.row.s-inuse:not(.stale)')",
         PATIENCE,
     );
+    let wall = browser.page(&format!("http://{}/wall", berlin.http), 1280, 800);
+    wall.await_js(LIVE, PATIENCE);
     berlin.kill();
-    page.await_js(
-        "document.querySelector('.row.stale')",
-        Duration::from_secs(5),
+    for page in [&page, &wall] {
+        page.await_js(
+            "document.querySelector('.row.stale')",
+            Duration::from_secs(5),
+        );
+    }
+    // What the sites say of themselves when the wall first says again that it is live.
+    wall.js(
+        "void (window.said = new Promise((done) => { const pill = document.getElementById('pill'); \
+         const notes = () => [...document.querySelectorAll('.site .note')].map((note) => note.textContent); \
+         new MutationObserver(() => pill.classList.contains('live') && done(notes())).observe(pill, { attributes: true }); }))",
     );
 
     let http = berlin.http.to_string();
     let berlin = world.start("berlin", &[], &["--http", &http]);
+    wall.await_js(LIVE, PATIENCE);
+    assert_eq!(wall.js("said"), json!(["0 free"]));
     berlin.put(DEVICE, r#"{"state":"RINGING"}"#);
     page.await_js("document.querySelector('.row.s-ringing:not(.stale)') && document.getElementById('strip').hidden", PATIENCE);
 }

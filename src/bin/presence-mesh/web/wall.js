@@ -28,7 +28,7 @@ const feed = new Feed({
 		last = peers;
 		count();
 	},
-	line: refresh,
+	line: count,
 	tick: refresh,
 });
 
