@@ -12,7 +12,7 @@
 //! the state and must end with all replicas equal, in `one_origin` also when the origin is dead. That the
 //! properties can fail is shown by wrong senders and wrong readers, each of which must be found out.
 //!
-//! A larger run, some minutes in an optimised build, with the same properties:
+//! A larger run, about a minute in an optimised build, with the same properties:
 //!
 //! ```text
 //! MESH_EXHAUSTIVE=large cargo test --release --no-default-features --test exhaustive -- --nocapture every_state
